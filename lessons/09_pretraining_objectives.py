@@ -365,8 +365,8 @@ print(f"discriminator {discriminator_loss:.3f}")
 print(f"together {equations.electra_loss(torch.tensor(7.0), discriminator_loss):.2f}")
 
 # %% [markdown]
-# With a score of 0 the loss is ln 2 = 0.693 for both labels, and 7 + 50 · 0.693 = 41.66. At least 85 of 100 tokens are original,
-# so a network that always answers "original" has a high accuracy. It is the baseline of the discriminator.
+# With a score of 0 the loss is ln 2 = 0.693 for both labels, and 7 + 50 · 0.693 = 41.66. Most tokens are original, so a network
+# that always answers "original" has a high accuracy. It is the baseline of the discriminator.
 #
 # ## Exercises
 

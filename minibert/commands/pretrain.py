@@ -57,7 +57,8 @@ def run(options: Pretrain) -> int:
     def example_command(task: "Task") -> str:
         from minibert.text.examples import masked_sentence
 
-        sentence = masked_sentence(cast("PretrainingTask", task).train, task.tokenizer)
-        return shell_command("minibert", "fill-mask", options.out, sentence)
+        pretraining = cast("PretrainingTask", task)
+        sentence = masked_sentence(pretraining.train, task.tokenizer)
+        return shell_command("minibert", "fill-mask", options.out / pretraining.method.masked_lm_folder, sentence)
 
     return run_training(prepare, options, options.hardware, "Pretraining", example_command, "--learning-rate")

@@ -41,6 +41,8 @@ class PretrainedModel(nn.Module):
     """Modules of the head. A checkpoint has the head if it has weights of all of them."""
     has_classes: ClassVar[bool] = False
     """True if the head has one output for each class that the config names."""
+    subfolders: ClassVar[tuple[str, ...]] = ()
+    """Folders with other networks that `save_pretrained` writes, in its own folder."""
     optional_modules: ClassVar[tuple[str, ...]] = ()
     """Modules whose weights a checkpoint may lack. They are then initialized, with a warning."""
     depth_fields: ClassVar[Mapping[str, str]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -19,7 +19,7 @@ from minibert.equations import IGNORE_INDEX
 from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray
 from minibert.text.layout import continues_word, layout, word_mark
-from minibert.text.masking import draw_random_numbers, first_and_masked, mask_tokens, masked_positions
+from minibert.text.masking import draw_random_numbers, first_and_masked, mask_or_keep, mask_tokens, masked_positions
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import Pairs, draw_epoch
 from minibert.text.tokenized import TokenizedCorpus
@@ -44,6 +44,8 @@ class PretrainingBatch:
     """Positions of [CLS] and of the labels, as `Bert` expects them; None for all positions."""
     sequences: Sequences | None = None
     """The tokens of `attention_mask`, if it saves time to leave the padding out."""
+    uniform_at: Float[Tensor, " positions"] | None = None
+    """A random number from 0 to below 1 for each position of `predict_at`, from which a generator draws a token (ELECTRA)."""
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor | Sequences, Tensor]:
@@ -67,12 +69,19 @@ class PretrainingExamples:
         tokenizer: the tokenizer of the corpus.
         config: lengths, sentence pairs and masking.
         seed: seed of pairs, masks and order.
+        mask_share: for the pretraining with a generator (ELECTRA): the share of the selected tokens that become [MASK]. The
+            others do not change. None: 80%, and 10% become a random token (BERT).
     """
 
     def __init__(
-        self, corpus: TokenizedCorpus, tokenizer: Tokenizer, config: ExampleConfig | None = None, seed: int = 0
+        self,
+        corpus: TokenizedCorpus,
+        tokenizer: Tokenizer,
+        config: ExampleConfig | None = None,
+        seed: int = 0,
+        mask_share: float | None = None,
     ) -> None:
-        self.corpus = corpus
+        self.corpus, self.mask_share = corpus, mask_share
         self.config = config or ExampleConfig()
         self.seed = seed
         self.layout, self.pad_id, self.mask_id = layout(tokenizer), token_id(tokenizer, PAD), token_id(tokenizer, MASK)
@@ -117,28 +126,43 @@ class PretrainingEpoch:
             no_labels: dict[str, Any] = {
                 name: torch.full_like(getattr(first, name), IGNORE_INDEX) for name in ("labels", "next_sentence_label")
             }
-            return replace(first, **no_labels, predict_at=first.predict_at[:0], output_at=torch.zeros(1, 1, dtype=torch.int64))
+            return replace(
+                first,
+                **no_labels,
+                attention_mask=torch.zeros_like(first.attention_mask),
+                sequences=None,
+                predict_at=first.predict_at[:0],
+                output_at=torch.zeros(1, 1, dtype=torch.int64),
+                uniform_at=None if first.uniform_at is None else first.uniform_at[:0],
+            )
         examples, config, pairs = self.examples, self.examples.config, self.pairs[indices]
         lengths = pairs.lengths_with(len(examples.layout.between))[:, None]
         ids, is_text, in_second = self._gather(pairs, lengths)
-        column = np.arange(ids.shape[1])
+        column, numbers = np.arange(ids.shape[1]), draw_random_numbers(indices, lengths[:, 0], self._seed)
         masked_ids, labels = mask_tokens(
             ids,
             is_text & examples.is_ordinary[ids],
             examples.mask_id,
             examples.replacement_ids,
-            draw_random_numbers(indices, lengths[:, 0], (examples.seed, MASK_SEED, self.version)),
+            numbers,
             config.mlm_probability,
             examples.continues_word[ids] if config.whole_word_masking else None,
             config.max_predictions,
         )
         token_type_ids = np.where(in_second, examples.layout.second_segment, 0)
-        predict_at = masked_positions(labels)
+        predict_at, uniform_at = masked_positions(labels), None
+        if examples.mask_share is not None:
+            masked_ids = mask_or_keep(ids, labels, examples.mask_id, numbers, examples.mask_share)
+            uniform_at = torch.from_numpy(numbers[..., 2].flatten()[predict_at])
         output_at = first_and_masked(predict_at, labels.shape)
         arrays = (masked_ids, column < lengths, token_type_ids, labels, pairs.label, predict_at, output_at)
         columns: list[Any] = [*map(torch.from_numpy, arrays)]
-        columns.append(worthwhile_sequences(columns[1]))
+        columns += worthwhile_sequences(columns[1]), uniform_at
         return PretrainingBatch(*columns)
+
+    @property
+    def _seed(self) -> tuple[int, ...]:
+        return self.examples.seed, MASK_SEED, self.version
 
     def _gather(self, pairs: Pairs, lengths: IntArray) -> tuple[IntArray, NDArray[np.bool_], NDArray[np.bool_]]:
         """Return the ids of [CLS] A [SEP] B [SEP] and padding, a mask that is True in A and B, and one for segment B."""

@@ -55,6 +55,21 @@ def mask_tokens(
     return np.where(selected, replaced, input_ids), np.where(selected, input_ids, IGNORE_INDEX)
 
 
+def mask_or_keep(
+    input_ids: IntArray, labels: IntArray, mask_token_id: int, random_numbers: NDArray[np.float64], mask_share: float
+) -> IntArray:
+    """Replace the tokens that `mask_tokens` has selected by [MASK] with the probability `mask_share`. No token is random.
+
+    Args:
+        labels, random_numbers: as in `mask_tokens`. The third random number of each token is not used.
+
+    Source: Clark et al. 2020, section 3 and the authors' code, with 85%; Devlin et al. 2019, table 8, with other shares.
+    Differs: the authors' code draws the positions with replacement, so that a position can count twice.
+    """
+    is_masked = (labels != IGNORE_INDEX) & (random_numbers[..., 1] < mask_share)
+    return np.where(is_masked, mask_token_id, input_ids)
+
+
 def masked_positions(labels: IntArray) -> IntArray:
     """Return the positions with a label, in reading order: those of the first example are 0, 1, 2, …, and the next follow.
 

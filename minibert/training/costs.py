@@ -1,12 +1,13 @@
 """Tokens and floating-point operations of training, for the throughput that is printed and stored in metrics.jsonl."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.model import BertConfig, TransformerConfig
+from minibert.model.electra import ElectraWithGenerator
 from minibert.model.heads import BertWithHead
 from minibert.model.multitask import MultiTaskBert
 from minibert.text.examples import PretrainingBatch
@@ -34,8 +35,25 @@ def pretraining_cost(config: BertConfig, batches: Iterable[PretrainingBatch]) ->
         tokens += int(lengths.sum())
         products += (config.num_hidden_layers - 1) * layer_products(config, lengths, lengths)
         products += layer_products(config, lengths, outputs)
-        products += (config.hidden_size**2 + config.hidden_size * config.vocab_size) * len(batch.predict_at)
+        products += projection_products(config, lengths)
+        products += config.embedding_width * (config.hidden_size + config.vocab_size) * len(batch.predict_at)
     return tokens, 3 * 2 * products
+
+
+def electra_cost(model: ElectraWithGenerator, batches: Sequence[PretrainingBatch]) -> tuple[int, int]:
+    """Compute the same of a generator and a discriminator: `pretraining_cost` of one, and of the other one all tokens."""
+    config = model.config
+    tokens, operations = pretraining_cost(model.generator.config, batches)
+    products = 0
+    for lengths in (batch.attention_mask.sum(dim=1) for batch in batches):
+        products += config.num_hidden_layers * layer_products(config, lengths, lengths)
+        products += projection_products(config, lengths) + (config.hidden_size**2 + config.hidden_size) * int(lengths.sum())
+    return tokens, operations + 3 * 2 * products
+
+
+def projection_products(config: BertConfig, lengths: Tensor) -> int:
+    """Count the multiplications of the linear map after the embeddings, if there is one."""
+    return config.embedding_width * config.hidden_size * int(lengths.sum()) if config.projects_embeddings else 0
 
 
 def layer_products(config: BertConfig, lengths: Tensor, outputs: Tensor) -> int:

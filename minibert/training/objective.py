@@ -77,6 +77,16 @@ def balanced_class_weights(labels: Iterable[int], classes: int) -> tuple[float, 
     return tuple(counts.total() / (len(counts) * counts[each]) if counts[each] else 1.0 for each in range(classes))
 
 
+def scale_gradient(loss: Tensor, factor: float) -> Tensor:
+    """Return the same loss with a gradient that is multiplied by `factor`: the weight of a term in the sum of all terms.
+
+    >>> loss = torch.tensor(3.0, requires_grad=True)
+    >>> scale_gradient(loss, 50.0), torch.autograd.grad(scale_gradient(loss, 50.0), loss)
+    (tensor(3., grad_fn=<AddBackward0>), (tensor(50.),))
+    """
+    return loss.detach() + factor * (loss - loss.detach())
+
+
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
     """Count the predictions (largest logits) that equal their labels."""
     return (logits.argmax(dim=-1) == labels).sum()

@@ -25,17 +25,18 @@ from minibert.text.tokenizer import (
     vocabulary_size,
 )
 from minibert.training.checkpoints import set_seed
-from minibert.training.costs import pretraining_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
-from minibert.training.pretraining_families import complete, method_for
+from minibert.training.pretraining_families import PretrainingMethod, complete, method_for
+from minibert.training.pretraining_objectives import ORIGINAL
 from minibert.training.pretraining_start import load_start, new_model, trained_fields
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
 from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
 
+REPLACED_ACCURACY = Column("replaced acc.", "validation_replaced_accuracy", ".1%")
 PRETRAINING = TaskMetrics(
     task="pretraining",
     term="mlm",
@@ -44,8 +45,13 @@ PRETRAINING = TaskMetrics(
         Column("MLM acc.", "validation_mlm_accuracy", ".1%"),
         Column("NSP acc.", "validation_nsp_accuracy", ".1%"),
         Column("SOP acc.", "validation_sop_accuracy", ".1%"),
+        REPLACED_ACCURACY,
+        Column("original", "validation_original_share", ".1%"),
     ),
+    curve=REPLACED_ACCURACY,
 )
+TERMS = {"mlm": "MLM", "nsp": "NSP", "sop": "SOP", "replaced": "replaced-token"}
+"""The terms of the objectives, in words."""
 MICRO_BATCH_SIZE_ON_CPU = 16
 VALIDATION_EXAMPLES, VALIDATION_BATCH_SIZE = 1024, 64
 MAX_EXPONENT = 700.0
@@ -70,11 +76,16 @@ class PretrainingTask:
     length_accuracy: float | None = None
     """Accuracy of the best prediction of the sentence pairs' labels from segment lengths alone; None without such labels."""
 
+    @property
+    def method(self) -> PretrainingMethod:
+        """What differs between the families."""
+        return method_for(self.config)
+
     def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[PretrainedModel, PretrainingBatch]:
         return pretraining_run(self.config, device_options, self.train, self.tokenizer, processes, self.start)
 
     def cost(self, run: TrainingRun[Any, PretrainingBatch]) -> tuple[int, int]:
-        return pretraining_cost(run.model.config, run.last_batches)
+        return self.method.cost(run.model, run.last_batches)
 
     @property
     def main_metric(self) -> Column | None:
@@ -83,15 +94,20 @@ class PretrainingTask:
     def evaluate(self, run: TrainingRun[Any, PretrainingBatch]) -> Evaluation | None:
         if not self.validation:
             return None
-        entry = validation_entry(run.evaluate(self.validation))
+        scores = run.evaluate(self.validation, self.method.evaluation)
+        original = scores.pop(ORIGINAL, None)
+        entry = validation_entry(scores)
         if not entry:
             return Evaluation({}, "the loss is not finite")
         loss = entry["validation_mlm_loss"]
         perplexity = entry["validation_perplexity"] = None if loss is None else math.exp(min(loss, MAX_EXPONENT))
         line = f"MLM loss {format_metric(loss, '.3f')} nats (perplexity {format_metric(perplexity, ',.0f')})"
-        for term in ("mlm", "nsp", "sop"):
+        for term, title in TERMS.items():
             if (name := f"validation_{term}_accuracy") in entry:
-                line += f", {term.upper()} accuracy {format_metric(entry[name], '.1%')}"
+                line += f", {title} accuracy {format_metric(entry[name], '.1%')}"
+        if original is not None:
+            entry["validation_original_share"] = original.accuracy
+            line += f' (always "original": {format_metric(original.accuracy, ".1%")})'
         if self.length_accuracy is not None:
             entry[f"validation_{self.config.examples.pair_task}_length_accuracy"] = self.length_accuracy
             line += f" (from segment lengths alone: {self.length_accuracy:.1%})"
@@ -129,7 +145,8 @@ def prepare_pretraining(
     config = complete(config, None if start is None else start.config.model_types[0])
     corpus, pairs = open_corpus(text), config.examples.pair_task
     fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
-    tokenizer = tokenizer_in(directory, vocabulary, training_sentences(corpus.documents, fraction), create_tokenizer)
+    sentences, kind = training_sentences(corpus.documents, fraction), method_for(config).tokenizer
+    tokenizer = tokenizer_in(directory, vocabulary, sentences, create_tokenizer, kind)
     if start is not None and (size := vocabulary_size(tokenizer)) > (limit := start.config.vocab_size):
         raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
     train, validation = tokenize_corpus(corpus, tokenizer, fraction)
@@ -190,7 +207,8 @@ def validation_batches(
 
     Raises: ValueError if the validation documents give no sentence pairs.
     """
-    epoch = PretrainingExamples(validation, tokenizer, validation_config(config), seed=0).epoch(0)
+    mask_share = method_for(config).mask_share
+    epoch = PretrainingExamples(validation, tokenizer, validation_config(config), 0, mask_share).epoch(0)
     chosen = epoch.batch_indices(partial(batches_by_count, batch_size=limit))[0]
     by_length = chosen[epoch.lengths[chosen].argsort(kind="stable")]
     starts = range(0, len(by_length), VALIDATION_BATCH_SIZE)
@@ -219,10 +237,11 @@ def pretraining_run(
     if device_options.compile:
         for encoder in (module for module in model.modules() if isinstance(module, Bert)):
             encoder.compile(dynamic=True)
+    method = method_for(config)
     run = TrainingRun(
         model,
-        PretrainingExamples(train, tokenizer, config.examples, config.seed),
-        method_for(config).objective,
+        PretrainingExamples(train, tokenizer, config.examples, config.seed, method.mask_share),
+        method.objective,
         batch_sampler=partial(batches_by_count, batch_size=config.batch_size),
         optimizer=partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
         schedule=partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),

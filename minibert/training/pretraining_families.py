@@ -1,38 +1,68 @@
-"""How each family is pretrained: the networks, and what they learn, for each task for sentence pairs."""
+"""How each family is pretrained: network, objective, tokenizer and masks, for each task for sentence pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
-from minibert.model import BertForMaskedLM, BertForPreTraining
+from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert.model.electra import GENERATOR_FOLDER, ElectraWithGenerator
 from minibert.model.families import NETWORKS
 from minibert.model.pretrained import PretrainedModel
+from minibert.text.examples import PretrainingBatch
+from minibert.text.from_options import NewTokenizer
 from minibert.text.options import PairTask
+from minibert.training.costs import electra_cost, pretraining_cost
 from minibert.training.objective import Objective
 from minibert.training.options import FamilyName, PretrainingConfig
-from minibert.training.pretraining_objectives import MaskedLMObjective, PretrainingObjective
+from minibert.training.pretraining_objectives import ElectraObjective, MaskedLMObjective, PretrainingObjective
+
+
+def _encoder_cost(model: PretrainedModel, batches: Sequence[PretrainingBatch]) -> tuple[int, int]:
+    return pretraining_cost(cast("BertConfig", model.config), batches)
 
 
 @dataclass(frozen=True)
 class PretrainingMethod:
-    """A network with the heads that it is pretrained with, and its objective."""
+    """What differs between the families in pretraining."""
 
     network: type[PretrainedModel]
+    """The network, with the heads that it is pretrained with."""
     objective: Objective[Any]
+    evaluation: Objective[Any] | None = None
+    """Objective of the evaluation, if it counts more."""
+    tokenizer: NewTokenizer = "bert"
+    """Kind of the tokenizer, if a new one is trained."""
+    mask_share: float | None = None
+    """See `PretrainingExamples`."""
+    cost: Callable[[Any, Sequence[Any]], tuple[int, int]] = _encoder_cost
+    """Function of the network and the micro-batches of a step: the numbers of tokens and of floating-point operations."""
+    masked_lm_folder: str = ""
+    """Folder of the network with a masked-LM head, in that of the run."""
 
 
 def _with_pairs(network: type[PretrainedModel], *tasks: PairTask) -> dict[PairTask, PretrainingMethod]:
     return {task: PretrainingMethod(network, PretrainingObjective(task)) for task in tasks if task != "none"}
 
 
-def _alone(network: type[PretrainedModel]) -> dict[PairTask, PretrainingMethod]:
-    return {"none": PretrainingMethod(network, MaskedLMObjective())}
+def _alone(network: type[PretrainedModel], tokenizer: NewTokenizer = "bert") -> dict[PairTask, PretrainingMethod]:
+    return {"none": PretrainingMethod(network, MaskedLMObjective(), tokenizer=tokenizer)}
+
+
+ELECTRA = PretrainingMethod(
+    ElectraWithGenerator,
+    ElectraObjective(),
+    evaluation=ElectraObjective(with_baseline=True),
+    mask_share=0.85,
+    cost=electra_cost,
+    masked_lm_folder=GENERATOR_FOLDER,
+)
 
 
 METHODS: Mapping[FamilyName, Mapping[PairTask, PretrainingMethod]] = {
     "bert": _with_pairs(BertForPreTraining, "nsp", "sop") | _alone(BertForMaskedLM),
-    "roberta": _alone(NETWORKS["RobertaForMaskedLM"]),
+    "roberta": _alone(NETWORKS["RobertaForMaskedLM"], tokenizer="roberta"),
     "albert": _with_pairs(NETWORKS["AlbertForPreTraining"], "sop", "nsp") | _alone(NETWORKS["AlbertForMaskedLM"]),
+    "electra": {"none": ELECTRA},
     "distilbert": _alone(NETWORKS["DistilBertForMaskedLM"]),
 }
 """The methods of each family, by the task for sentence pairs. The first one is that of the paper, and the default."""

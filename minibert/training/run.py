@@ -220,7 +220,8 @@ class TrainingRun(Generic[ModelT, BatchT]):
 
     def _write_export(self, folder: Path, weights: dict[str, Tensor], tokenizer: Tokenizer | None) -> None:
         self.model.save_pretrained(folder, weights)
-        for place in [folder] if self.model.adapter is None else [folder, folder / ADAPTER_FOLDER]:
+        subfolders = self.model.subfolders if self.model.adapter is None else (*self.model.subfolders, ADAPTER_FOLDER)
+        for place in [folder, *(folder / name for name in subfolders)]:
             if tokenizer is not None:
                 save_tokenizer(tokenizer, place, self.model.config.max_tokens)
             for name, text in self.extra_files.items():

@@ -64,9 +64,9 @@ class Scored(TrainingRun[Any, Any]):
     def __init__(self, scores: dict[str, Score]) -> None:
         self.scores, self.steps_done = scores, 100
 
-    def evaluate(self, batches: list[PretrainingBatch]) -> dict[str, Score]:
+    def evaluate(self, batches: list[PretrainingBatch], objective: object) -> dict[str, Score]:
         assert batches
-        return self.scores
+        return dict(self.scores)
 
 
 def make_task(settings: dict[str, Any] | None = None, **fields: Any) -> PretrainingTask:
