@@ -684,7 +684,7 @@ class TestFrom:
             (["--vocab-size", "90"], "with --from, the vocabulary is that of the checkpoint"),
             (["--cased"], "with --from, the vocabulary is that of the checkpoint"),
             (["--max-length", "33"], "this model has 32 positions; use --max-length 32 or less"),
-            (["--from", "GPT2"], "is a gpt2; pretraining is for bert, roberta, albert, distilbert"),
+            (["--from", "GPT2"], "is a gpt2; pretraining is for bert, roberta, albert, electra, distilbert"),
             (["--from", "EMPTY"], "is not a checkpoint, it has no config.json"),
             (["--from", "ONE"], "this model has no second segment; use --pairs none"),
             (["--from", "WIDE"], "its tokenizer has 43 pieces, more than the 20 of its model"),

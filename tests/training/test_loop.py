@@ -57,7 +57,7 @@ def join(batches: list[PretrainingBatch]) -> PretrainingBatch:
     columns = {
         name: torch.cat([vars(batch)[name] for batch in batches])
         for name in vars(batches[0])
-        if name not in ("output_at", "sequences")
+        if name not in ("output_at", "sequences", "uniform_at")
     }
     return PretrainingBatch(**columns | {"predict_at": positions_of(columns["labels"])})
 

@@ -1,6 +1,7 @@
 """Training and evaluation on the meta device; see `tests.meta`. A step reads numbers once."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,8 @@ from minibert import (
     train,
 )
 from minibert.model.config import PRESETS
+from minibert.model.electra import ElectraWithGenerator
+from minibert.model.families import ElectraConfig
 from minibert.model.multitask import MultiTaskBert
 from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch
@@ -42,7 +45,7 @@ from minibert.training.objective import Objective
 from minibert.training.optimizer import adamw, noam, warmup_constant, warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import pretraining_run
-from minibert.training.pretraining_objectives import MaskedLMObjective, PretrainingObjective
+from minibert.training.pretraining_objectives import ElectraObjective, MaskedLMObjective, PretrainingObjective
 from minibert.training.tagging import TaggingObjective
 from minibert.training.task_type import HeadObjective, task_types
 from minibert.training.translation import TranslationObjective
@@ -62,12 +65,14 @@ def labeled(**targets: Tensor) -> LabeledBatch:
 
 PRETRAINING = PretrainingBatch(*INPUTS, IDS, PER_TEXT, torch.tensor([1, 4, 9]), torch.tensor([[0, 1, 4], [7, 7, 9]]))
 TEXTS, TAGS, WEIGHTS = labeled(labels=PER_TEXT), labeled(labels=IDS % 2), (0.5, 2.0)
+ELECTRA = ElectraConfig(**SIZES, num_hidden_layers=1, embedding_size=8)
 TRANSFORMER = TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1)
 CLASSIFICATION = partial(BertForSequenceClassification, CONFIG)
 STEPS: list[tuple[Objective[Any], Any, Any]] = [
     (MaskedLMObjective(), partial(BertForMaskedLM, CONFIG), PRETRAINING),
     (PretrainingObjective("nsp"), partial(BertForPreTraining, CONFIG), PRETRAINING),
     (PretrainingObjective("sop"), partial(BertForPreTraining, CONFIG), PRETRAINING),
+    (ElectraObjective(), partial(ElectraWithGenerator, ELECTRA), replace(PRETRAINING, uniform_at=torch.rand(3))),
     (TranslationObjective(0.1), partial(Transformer, TRANSFORMER), ParallelBatch(IDS, MASK, IDS, IDS)),
     (ClassificationObjective(), CLASSIFICATION, TEXTS),
     (ClassificationObjective(class_weights=WEIGHTS), CLASSIFICATION, TEXTS),
