@@ -64,10 +64,13 @@ class TestSampleTokens:
         sample = sample_tokens(logits, torch.tensor(u, dtype=torch.float64)).item()
         assert 0 < sample < 29999
 
-    def test_rows_are_independent_and_have_no_gradient(self) -> None:
-        logits, uniform = normal(3, 4, 2, 6).requires_grad_(), torch.rand(4, 2)
+    def test_gradient_is_none(self) -> None:
+        """The samples are ids, so that the discriminator's loss has no gradient for the generator."""
+        assert not sample_tokens(torch.zeros(2, 3, requires_grad=True), torch.zeros(2)).requires_grad
+
+    def test_rows_are_independent(self) -> None:
+        logits, uniform = normal(3, 4, 2, 6), torch.rand(4, 2)
         samples = sample_tokens(logits, uniform)
-        assert not samples.requires_grad
         rows = [sample_tokens(row, u) for row, u in zip(logits.flatten(0, 1), uniform.flatten(), strict=True)]
         assert samples.flatten().tolist() == [row.item() for row in rows]
         assert sample_tokens(torch.zeros(0, 5), torch.zeros(0)).shape == (0,)
@@ -93,9 +96,16 @@ class TestReplacedTokenLabels:
         ]
         assert replaced_token_labels(corrupted, original, keep).tolist() == expected
 
-    def test_a_sample_that_is_the_original_token_is_original(self) -> None:
-        ids = torch.tensor([4, 5, 6])
-        assert replaced_token_labels(ids, ids, torch.ones(3, dtype=torch.bool)).tolist() == [0, 0, 0]
+    @given(seeds, sizes)
+    def test_a_sample_that_is_the_original_token_is_original(self, seed: int, tokens: int) -> None:
+        """A text that is not changed has no replaced token. Both texts can be exchanged, and the ids can have other numbers."""
+        generator = torch.Generator().manual_seed(seed)
+        ids, others = (torch.randint(0, 4, (tokens,), generator=generator) for _ in range(2))
+        keep = torch.ones(tokens, dtype=torch.bool)
+        assert not replaced_token_labels(ids, ids, keep).any()
+        labels = replaced_token_labels(others, ids, keep)
+        assert torch.equal(labels, replaced_token_labels(ids, others, keep))
+        assert torch.equal(labels, replaced_token_labels(3 - others, 3 - ids, keep))
 
 
 class TestReplacedTokenLoss:
@@ -155,8 +165,17 @@ class TestElectraLoss:
     def test_the_default_weight_is_that_of_the_paper(self) -> None:
         assert electra_loss(torch.tensor(0.0), torch.tensor(1.0)) == 50
 
-    def test_the_gradient_of_the_discriminator_has_the_weight(self) -> None:
-        """That of the generator's loss has the weight 1."""
+    @given(losses, losses, losses)
+    def test_the_discriminators_loss_has_the_weight_and_that_of_the_generator_has_none(
+        self, generator: float, first: float, second: float
+    ) -> None:
+        """L(G, D) - L(G, D') = λ (D - D'), and L(2G, D) - L(G, D) = G."""
+        g, one, other = torch.tensor([generator, first, second], dtype=torch.float64)
+        torch.testing.assert_close(electra_loss(g, one) - electra_loss(g, other), 50 * (one - other), rtol=0, atol=1e-8)
+        torch.testing.assert_close(electra_loss(2 * g, one) - electra_loss(g, one), g, rtol=0, atol=1e-8)
+
+    def test_gradient(self) -> None:
+        """The gradient of each loss is its weight."""
         both = [torch.tensor(2.0, requires_grad=True) for _ in range(2)]
         gradients = torch.autograd.grad(electra_loss(*both, discriminator_weight=7.0), both)
         assert [each.item() for each in gradients] == [1.0, 7.0]
