@@ -2,6 +2,7 @@
 
     python benchmarks/tokenizer.py              with 100 million words: print a table, write tokenizer.json next to this file
     python benchmarks/tokenizer.py 10_000_000   with 10 million words
+    python benchmarks/tokenizer.py 10_000_000 byte-pairs   only byte-level BPE; the results of WordPiece stay in the file
 
 The text is real text (the books and articles in $MINIBERT_DATA/data, or else the docstrings of Python and torch), repeated.
 From the second repetition on, synthetic words are inserted, so that the number of distinct words grows as in real text.
@@ -26,9 +27,16 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from minibert.text.byte_alphabet import Merge, byte_pair_vocabulary  # noqa: E402
+from minibert.text.byte_pair_training import (  # noqa: E402
+    count_byte_words,
+    train_byte_pairs,
+    train_byte_pairs_with_tokenizers,
+)
 from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece  # noqa: E402
 
 WORDS, VOCAB_SIZE = 100_000_000, 30_522
+SPECIAL = ["<|endoftext|>"]
 LETTERS = re.compile(r"[^\W\d_]+")
 CONTEXT = 3
 """Number of preceding letters that determine the probabilities of the next letter of a synthetic word."""
@@ -108,19 +116,45 @@ def read_lines(path: Path) -> Iterator[str]:
         yield from file
 
 
-def train_with_minibert(path: Path) -> dict[str, Any]:
+def wordpiece(path: Path) -> dict[str, Any]:
+    return timed(path, count_words, lambda words: train_wordpiece(words, VOCAB_SIZE))
+
+
+def byte_pairs(path: Path) -> dict[str, Any]:
+    return timed(path, count_byte_words, lambda words: tokens(train_byte_pairs(words, VOCAB_SIZE, SPECIAL)))
+
+
+def timed(
+    path: Path, count: Callable[[Iterator[str]], Counter[str]], train: Callable[[Counter[str]], list[str]]
+) -> dict[str, Any]:
+    """Time both parts of the training by minibert."""
     start = time.perf_counter()
-    words = count_words(read_lines(path))
+    words = count(read_lines(path))
     counted_at = time.perf_counter()
-    vocabulary = train_wordpiece(words, VOCAB_SIZE)
+    vocabulary = train(words)
+    end = time.perf_counter()
     result = {"words": words.total(), "distinct_words": len(words), "vocabulary": vocabulary}
-    return result | {"count_s": counted_at - start, "train_s": time.perf_counter() - counted_at}
+    return result | {"count_s": counted_at - start, "train_s": end - counted_at, "total_s": end - start}
 
 
-def train_with_hugging_face(path: Path) -> dict[str, Any]:
+def wordpiece_by_tokenizers(path: Path) -> dict[str, Any]:
     start = time.perf_counter()
     vocabulary = train_with_tokenizers(read_lines(path), VOCAB_SIZE)
     return {"vocabulary": vocabulary, "total_s": time.perf_counter() - start}
+
+
+def byte_pairs_by_tokenizers(path: Path) -> dict[str, Any]:
+    start = time.perf_counter()
+    vocabulary = tokens(train_byte_pairs_with_tokenizers(read_lines(path), VOCAB_SIZE, SPECIAL))
+    return {"vocabulary": vocabulary, "total_s": time.perf_counter() - start}
+
+
+def tokens(merges: list[Merge]) -> list[str]:
+    """Return the vocabulary of merges, in their order."""
+    return byte_pair_vocabulary(merges, SPECIAL)
+
+
+ALGORITHMS = {"wordpiece": (wordpiece, wordpiece_by_tokenizers), "byte-pairs": (byte_pairs, byte_pairs_by_tokenizers)}
 
 
 def measure(work: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
@@ -135,34 +169,36 @@ def measure_in_subprocess(work: Callable[[Path], dict[str, Any]], path: Path) ->
         return process.submit(measure, work, path).result()
 
 
-def main(words: int) -> None:
-    """Run the benchmark, print the table and write the results."""
+def compare(name: str, path: Path) -> dict[str, Any]:
+    """Train with both programs, print a table, and return the results."""
+    ours, theirs = (measure_in_subprocess(work, path) for work in ALGORITHMS[name])
+    our_vocabulary, their_vocabulary = ours.pop("vocabulary"), theirs.pop("vocabulary")
+    shared = len({*our_vocabulary} & {*their_vocabulary}) / len(their_vocabulary)
+    print(f"\n{name}: {ours['words']:,} words including punctuation, {ours['distinct_words']:,} of them distinct")
+    print(f"{shared:.1%} of {len(their_vocabulary):,} tokens are in both vocabularies", end="")
+    print(", in the same order" if our_vocabulary == their_vocabulary else "")
+    print("\n| | counting, s | training, s | total, s | processor time, s | peak memory, GB |\n|---|--:|--:|--:|--:|--:|")
+    for program, result in (("minibert", ours), ("tokenizers", theirs)):
+        numbers = [result.get(part) for part in ("count_s", "train_s", "total_s", "processor_s", "peak_gb")]
+        print(f"| {program} | {' | '.join('' if number is None else f'{number:.1f}' for number in numbers)} |", flush=True)
+    return {"shared": shared, "minibert": ours, "tokenizers": theirs}
+
+
+def main(words: int, names: list[str]) -> None:
+    """Run the benchmark, print the tables and write the results."""
+    file = Path(__file__).with_suffix(".json")
+    report = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "corpus.txt"
-        start = time.perf_counter()
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(synthetic_lines(real_lines(), words))
+        path, start = Path(folder) / "corpus.txt", time.perf_counter()
+        with path.open("w", encoding="utf-8") as corpus:
+            corpus.writelines(synthetic_lines(real_lines(), words))
         seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
         print(f"{words:,} words, {megabytes:,.0f} MB, written in {seconds:.0f} s", flush=True)
-        ours, theirs = measure_in_subprocess(train_with_minibert, path), measure_in_subprocess(train_with_hugging_face, path)
-    ours["total_s"] = ours["count_s"] + ours["train_s"]
-    shared = len(set(ours.pop("vocabulary")) & set(theirs.pop("vocabulary"))) / VOCAB_SIZE
-    print(f"{ours['words']:,} words including punctuation, {ours['distinct_words']:,} of them distinct")
-    print(f"{shared:.1%} of {VOCAB_SIZE:,} tokens are in both vocabularies")
-    print("\n| | counting, s | training, s | total, s | processor time, s | peak memory, GB |\n|---|--:|--:|--:|--:|--:|")
-    for name, result in (("minibert", ours), ("tokenizers", theirs)):
-        numbers = [result.get(part) for part in ("count_s", "train_s", "total_s", "processor_s", "peak_gb")]
-        print(f"| {name} | {' | '.join('' if number is None else f'{number:.1f}' for number in numbers)} |")
-    report = {
-        "words": words,
-        "vocab_size": VOCAB_SIZE,
-        "cores": os.cpu_count(),
-        "shared": shared,
-        "minibert": ours,
-        "tokenizers": theirs,
-    }
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        for name in names:
+            about = {"words": words, "vocab_size": VOCAB_SIZE, "cores": os.cpu_count()}
+            report[name] = about | compare(name, path)
+            file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else WORDS)
+    main(int(sys.argv[1]) if sys.argv[1:] else WORDS, sys.argv[2:] or [*ALGORITHMS])
