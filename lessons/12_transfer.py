@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12 · Transfer: fine-tuning, frozen features, LoRA
+# # 12 · Transfer: fine-tuning, frozen features, LoRA, distillation
 #
 # Fine-tuning teaches a network a task from few examples, and makes it forget what it knew before. Can it learn the one and
 # keep the other?
@@ -11,6 +11,7 @@
 import math
 import tempfile
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -483,6 +484,83 @@ print(equations.bottleneck_adapter(x, ones, zero, 0 * ones.mT, torch.zeros(2), a
 #
 # </details>
 #
+# ## A small network learns from a large one
+#
+# A trained network can teach. For a masked word it does not name one answer, it gives a probability to each. *The old dog
+# barks in the* [MASK]: garden, house and field are equally good, and the label names only one of them. **Distillation** (Hinton
+# et al. 2015) trains a student with the teacher's probabilities in place of labels. Both are computed with a temperature $T$,
+# which divides the scores:
+#
+# $$\ell(z, t) = T^2 \sum_k p_k \log\frac{p_k}{q_k}, \qquad p = \mathrm{softmax}(t / T), \quad q = \mathrm{softmax}(z / T)$$
+#
+# Here $t$ are the scores of the teacher and $z$ those of the student.
+
+# %%
+show_code(equations.soft_target_loss, folded=False)
+
+# %% [markdown]
+# **By hand.** The teacher has the scores 0 and ln 3, so with $T = 1$ its probabilities are 1/4 and 3/4. The student has the
+# scores 0 and 0, so it takes both for equally likely. The loss is $\frac14 \ln\frac12 + \frac34 \ln\frac32$.
+
+# %%
+print(f"{math.log(1 / 2) / 4 + 3 * math.log(3 / 2) / 4:.4f}")
+scores = torch.tensor([0.0, math.log(3)])
+print(f"{equations.soft_target_loss(torch.zeros(2), scores, temperature=1.0):.4f}")
+
+# %% [markdown]
+# Now the network from the beginning of this lesson teaches a student with one layer. Both students below see the same few
+# sentences with the same masks. One gets the labels of the masked words. The other one gets the teacher's probabilities, at
+# every position.
+#
+# **Prediction.** Which student finds more masked animals in new sentences? Is the difference small or large?
+
+# %% tags=["prediction"]
+texts = [[tensor.clone() for tensor in masked_batch(1000 + number)] for number in range(2)]
+with torch.no_grad():
+    answers = [(ids, pretrained(ids).logits) for ids, _ in texts]
+
+
+def student(lessons, loss_of):
+    """Train a network with one layer and new weights on these texts, for 150 steps."""
+    torch.manual_seed(1)
+    return trained(BertForMaskedLM(replace(config, num_hidden_layers=1)), 75 * lessons, 3e-3, loss_of)
+
+
+unseen = sentences(200, seed=7)[0]
+with_gap = unseen.clone()
+with_gap[:, ANIMAL] = ids_of["[MASK]"]
+rows = []
+for name, network in {
+    "teacher, two layers": pretrained,
+    "student with labels": student(texts, equations.masked_lm_loss),
+    "student of the teacher": student(answers, lambda z, t: equations.soft_target_loss(z, t, temperature=2.0).mean()),
+}.items():
+    with torch.no_grad():
+        found = network(with_gap).logits[:, ANIMAL].argmax(dim=-1)
+    rows.append([name, (found == unseen[:, ANIMAL]).double().mean().item()])
+show_table(["network", "masked animals that are found"], rows)
+assert rows[2][1] > 0.9
+assert rows[1][1] < 0.6
+
+# %% [markdown]
+# <details><summary>Explanation</summary>
+#
+# From the labels of so few sentences, the student learns them by heart. The teacher knows more than these sentences say, and
+# its probabilities tell the student about every word of every sentence: which words are likely here, and how likely.
+#
+# </details>
+#
+# DistilBERT (Sanh et al. 2019) is made like this, from BERT. Two more losses are added: that of masked language modeling, and
+# one minus the cosine of the last vectors of student and teacher (`equations.cosine_loss`). The student begins with every other
+# layer of its teacher. `minibert distill` does the same with your own checkpoint.
+
+# %%
+show_code(equations.cosine_loss, folded=False)
+print(equations.cosine_loss(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0])).item())
+
+# %% [markdown]
+# The second vector is twice the first one, so that the directions are the same.
+#
 # ## Exercises
 
 # %%
@@ -514,8 +592,10 @@ exercise("bottleneck_adapter")
 # ## Further reading
 #
 # - Devlin et al. 2019, *BERT*, section 4: fine-tuning; section 5.3: frozen features.
+# - Hinton et al. 2015, *Distilling the knowledge in a neural network*, section 2.
 # - Houlsby et al. 2019, *Parameter-efficient transfer learning for NLP*.
 # - Hu et al. 2021, *LoRA*, sections 4 and 7.
 # - Kalajdzievski 2023, *A rank stabilization scaling factor for fine-tuning with LoRA*.
 # - McCloskey and Cohen 1989, *Catastrophic interference in connectionist networks*: forgetting.
+# - Sanh et al. 2019, *DistilBERT, a distilled version of BERT*.
 # - Next: lesson 13, tagging and question answering.

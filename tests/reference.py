@@ -250,6 +250,19 @@ def replaced_token_loss(z: Sequence[float], y: Sequence[int]) -> float:
     return sum(losses) / max(1, len(losses))
 
 
+def soft_target_loss(student: Array, teacher: Array, temperature: float) -> float:
+    """T² Σ_k p_k ln(p_k / q_k)."""
+    q, p = softmax(student / temperature), softmax(teacher / temperature)
+    return float(temperature**2 * sum(p[k] * math.log(p[k] / q[k]) for k in range(len(p))))
+
+
+def cosine_loss(h: Array, g: Array) -> float:
+    """1 - h · g / (|h| |g|)."""
+    product = sum(h[i] * g[i] for i in range(len(h)))
+    lengths = [math.sqrt(sum(x[i] ** 2 for i in range(len(x)))) for x in (h, g)]
+    return float(1 - product / (lengths[0] * lengths[1]))
+
+
 def perplexity(loss: float) -> float:
     """e to the power of the mean loss, computed by its series."""
     total, term = 0.0, 1.0

@@ -11,6 +11,7 @@ from minibert.equations.attention import (
     softmax,
     split_heads,
 )
+from minibert.equations.distillation import cosine_loss, soft_target_loss
 from minibert.equations.generation import length_penalty, top_k_filter, top_p_filter
 from minibert.equations.layers import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
 from minibert.equations.objectives import (
@@ -42,6 +43,7 @@ __all__ = [
     "bottleneck_adapter",
     "causal_mask",
     "clip_by_global_norm",
+    "cosine_loss",
     "cross_entropy",
     "electra_loss",
     "feed_forward",
@@ -70,6 +72,7 @@ __all__ = [
     "sample_tokens",
     "scaled_dot_product_attention",
     "sinusoidal_positions",
+    "soft_target_loss",
     "softmax",
     "split_heads",
     "top_k_filter",

@@ -35,6 +35,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     "replaced_token_labels": lambda to: equations.replaced_token_labels(to(LABELS), to(LABELS + 1), to(LABELS > 0)),
     "replaced_token_loss": lambda to: equations.replaced_token_loss(to(X[:, 0]), to(LABELS.clamp(max=1))),
     "electra_loss": lambda to: equations.electra_loss(to(X[0, 0]), to(X[0, 1])),
+    "soft_target_loss": lambda to: equations.soft_target_loss(to(X), to(X.flip(0))),
+    "cosine_loss": lambda to: equations.cosine_loss(to(X), to(X.flip(0))),
     "unigram_entropy": lambda to: equations.unigram_entropy(to(torch.tensor([0, 1, 1])), to(torch.tensor([1, 2])), 3),
     "adamw_step": lambda to: equations.adamw_step(to(X), to(X), to(X), to(X * X), 2, 0.1)[0],
     "clip_by_global_norm": lambda to: equations.clip_by_global_norm([to(X), to(X[0])])[0][0],

@@ -6,6 +6,7 @@ from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises.adapters import ADAPTER_EXERCISES
 from minibert.classroom.exercises.attention import ATTENTION_EXERCISES
 from minibert.classroom.exercises.data import DATA_EXERCISES
+from minibert.classroom.exercises.distillation import DISTILLATION_EXERCISES
 from minibert.classroom.exercises.generation import GENERATION_EXERCISES
 from minibert.classroom.exercises.layers import LAYER_EXERCISES
 from minibert.classroom.exercises.networks import NETWORK_EXERCISES
@@ -35,6 +36,7 @@ TOPICS = {
     "optimization": OPTIMIZATION_EXERCISES,
     "generation": GENERATION_EXERCISES,
     "adapters": ADAPTER_EXERCISES,
+    "distillation": DISTILLATION_EXERCISES,
 }
 """The exercises by topic."""
 EXERCISES = ExerciseTable((exercise.name, exercise) for part in TOPICS.values() for exercise in part)

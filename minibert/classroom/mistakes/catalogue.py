@@ -13,6 +13,7 @@ from minibert.classroom.mistakes.cross_entropy import CROSS_ENTROPY_MISTAKES
 from minibert.classroom.mistakes.decoder_layers import DECODER_LAYER_MISTAKES
 from minibert.classroom.mistakes.decoders import DECODER_MISTAKES
 from minibert.classroom.mistakes.decoding import DECODING_MISTAKES
+from minibert.classroom.mistakes.distillation import DISTILLATION_MISTAKES
 from minibert.classroom.mistakes.encoder_layers import ENCODER_LAYER_MISTAKES
 from minibert.classroom.mistakes.feed_forward import FEED_FORWARD_MISTAKES
 from minibert.classroom.mistakes.gradient_clipping import GRADIENT_CLIPPING_MISTAKES
@@ -47,6 +48,7 @@ CATALOGUE = (
     CROSS_ENTROPY_MISTAKES,
     PRETRAINING_LOSS_MISTAKES,
     PERPLEXITY_MISTAKES,
+    DISTILLATION_MISTAKES,
     ADAMW_MISTAKES,
     SCHEDULE_MISTAKES,
     GRADIENT_CLIPPING_MISTAKES,

@@ -64,7 +64,17 @@ def registry() -> dict[str, Equation]:
     """Return all equations by name, in the order of the files and of the lines in them."""
     functions = [getattr(equations, name) for name in equations.__all__]
     entries = [read_equation(function) for function in functions if inspect.isfunction(function)]
-    modules = ("attention", "positions", "layers", "objectives", "replaced_tokens", "optimization", "generation", "adapters")
+    modules = (
+        "attention",
+        "positions",
+        "layers",
+        "objectives",
+        "replaced_tokens",
+        "distillation",
+        "optimization",
+        "generation",
+        "adapters",
+    )
     entries.sort(key=lambda equation: (modules.index(Path(equation.file).stem), equation.line))
     return {equation.name: equation for equation in entries}
 
