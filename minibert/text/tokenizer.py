@@ -321,17 +321,17 @@ def _bert(
 
 
 def _byte_pairs(files: TokenizerFiles, defaults: Mapping[str, str], **stages: Any) -> tuple[Tokenizer, dict[str, AddedToken]]:
-    """Create a tokenizer of byte pairs: the vocabulary and merges of tokenizer.json, and the stages of GPT-2.
+    """Create a tokenizer of byte pairs: the vocabulary and merges of the files, and the stages of GPT-2.
 
     Args:
         defaults: special tokens that the files need not name.
         stages: other stages than those of tokenizer.json.
     """
-    fields = files.stored_fields
+    fields = files.byte_pairs()
     model = {name: fields.get("model", {}).get(name) for name in ("type", "vocab", "merges")}
     pre_tokenizer = {"type": "ByteLevel", "trim_offsets": True, "add_prefix_space": files.setting("add_prefix_space", False)}
     stages |= {"model": model, "normalizer": None, "pre_tokenizer": pre_tokenizer, "added_tokens": []}
-    return parse_tokenizer(fields | stages, files.path(TOKENIZER_FILE)), _with_defaults(files, defaults)
+    return parse_tokenizer(fields | stages, files.vocabulary_path), _with_defaults(files, defaults)
 
 
 def _albert(files: TokenizerFiles) -> tuple[Tokenizer, dict[str, AddedToken]]:

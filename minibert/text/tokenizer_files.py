@@ -21,6 +21,8 @@ from minibert.files import read_json
 from minibert.hub import fetch
 
 TOKENIZER_FILE, CONFIG_FILE, VOCABULARY_FILE = "tokenizer.json", "tokenizer_config.json", "vocab.txt"
+BYTE_PAIR_FILES = ("vocab.json", "merges.txt")
+"""The vocabulary and the merges of byte-level BPE, in checkpoints without tokenizer.json."""
 SENTENCEPIECE_FILE = "spiece.model"
 SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE = "special_tokens_map.json", "added_tokens.json"
 
@@ -73,7 +75,8 @@ OptionalBool = TypeVar("OptionalBool", bool, None)
 
 def has_tokenizer(source: str | Path) -> bool:
     """Return True if a checkpoint has a tokenizer."""
-    return any(fetch(source, name) is not None for name in (TOKENIZER_FILE, VOCABULARY_FILE))
+    alternatives = (TOKENIZER_FILE,), (VOCABULARY_FILE,), BYTE_PAIR_FILES
+    return any(all(fetch(source, name) is not None for name in names) for names in alternatives)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ class TokenizerFiles:
             hint = ""
             if fetch(source, SENTENCEPIECE_FILE) is not None:
                 hint = f". {SENTENCEPIECE_FILE} alone is not read: load it with transformers and save it as {TOKENIZER_FILE}"
-            raise FileNotFoundError(f"{source}: has no tokenizer, neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}{hint}")
+            files = f"{TOKENIZER_FILE}, {VOCABULARY_FILE}, or {' with '.join(BYTE_PAIR_FILES)}"
+            raise FileNotFoundError(f"{source}: has no tokenizer: {files}{hint}")
         if stored is not None:
             vocabulary = {"model": stored.get("model"), "added_tokens": stored.get("added_tokens") or []}
             parse_tokenizer(vocabulary, str(fetch(source, TOKENIZER_FILE)))
@@ -143,14 +147,24 @@ class TokenizerFiles:
     @property
     def vocabulary_path(self) -> str:
         """Path of the file with the vocabulary, for messages."""
-        return self.path(VOCABULARY_FILE if self.stored is None else TOKENIZER_FILE)
+        names = TOKENIZER_FILE, VOCABULARY_FILE, *BYTE_PAIR_FILES
+        return self.path(next(name for name in names if fetch(self.source, name) is not None))
 
     @property
     def stored_fields(self) -> dict[str, Any]:
         """Fields of tokenizer.json. Raises: ValueError if there is no such file."""
         if self.stored is None:
-            raise ValueError(f"{self.source}: has no {TOKENIZER_FILE}; only BERT's tokenizer can do without it")
+            raise ValueError(f"{self.source}: has no {TOKENIZER_FILE}; this kind of tokenizer cannot do without it")
         return self.stored
+
+    def byte_pairs(self) -> dict[str, Any]:
+        """Return fields of tokenizer.json for byte-level BPE: the stored ones, or else those of vocab.json and merges.txt."""
+        paths = [path for name in BYTE_PAIR_FILES if (path := fetch(self.source, name)) is not None]
+        if self.stored is not None or len(paths) < len(BYTE_PAIR_FILES):
+            return self.stored_fields
+        with tokenizer_errors(f"{' and '.join(map(str, paths))}: are not a vocabulary and merges"):
+            vocabulary, merges = models.BPE.read_file(*map(str, paths))
+        return {"model": {"type": "BPE", "vocab": vocabulary, "merges": merges}}
 
     def path(self, name: str) -> str:
         """Return the path of a file, for messages."""
@@ -174,6 +188,8 @@ class TokenizerFiles:
                 raise ValueError(f"{self.path(TOKENIZER_FILE)}: has no WordPiece vocabulary")
             return vocabulary
         path = self.path(VOCABULARY_FILE)
+        if fetch(self.source, VOCABULARY_FILE) is None:
+            raise ValueError(f"{path}: not found. If it is not BERT's tokenizer, set tokenizer_class in {CONFIG_FILE}")
         content = Path(path).read_bytes()
         try:
             content.decode()
