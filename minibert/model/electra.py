@@ -22,6 +22,8 @@ from minibert.model.pretrained import PretrainedModel
 
 DISCRIMINATOR = cast("type[ReplacedTokenDetection]", NETWORKS["ElectraForPreTraining"])
 GENERATOR = cast("type[BertForMaskedLM]", NETWORKS["ElectraForMaskedLM"])
+SHARED = "bert.embeddings."
+"""Start of the names of the parameters that both networks share."""
 GENERATOR_FOLDER = "generator"
 """Folder of the generator, in that of the discriminator."""
 
@@ -76,7 +78,9 @@ class ElectraWithGenerator(PretrainedModel):
         super().__init__(config)
         self.discriminator = DISCRIMINATOR(config, attention)
         self.generator = GENERATOR(generator or generator_config(config), attention)
-        self.generator.bert.embeddings = self.discriminator.bert.embeddings
+        del self.generator.bert.embeddings
+        # Not registered as a module of the generator, so that a state dict has the shared parameters once.
+        object.__setattr__(self.generator.bert, "embeddings", self.discriminator.bert.embeddings)
 
     def forward(
         self,
@@ -110,9 +114,13 @@ class ElectraWithGenerator(PretrainedModel):
     def save_pretrained(self, directory: str | Path, state_dict: Mapping[str, Tensor] | None = None) -> None:
         """Write the discriminator to the folder, and the generator to the folder "generator" in it."""
         weights = self.state_dict() if state_dict is None else state_dict
-        for name, folder in (("discriminator", Path(directory)), ("generator", Path(directory, GENERATOR_FOLDER))):
-            part = {key.removeprefix(f"{name}."): each for key, each in weights.items() if key.startswith(f"{name}.")}
-            getattr(self, name).save_pretrained(folder, part)
+        discriminator, generator = (
+            {name.removeprefix(part): each for name, each in weights.items() if name.startswith(part)}
+            for part in ("discriminator.", "generator.")
+        )
+        shared = {name: each for name, each in discriminator.items() if name.startswith(SHARED)}
+        self.discriminator.save_pretrained(directory, discriminator)
+        self.generator.save_pretrained(Path(directory, GENERATOR_FOLDER), shared | generator)
 
     @classmethod
     def from_pretrained(
@@ -137,7 +145,8 @@ class ElectraWithGenerator(PretrainedModel):
         if generator is None:
             warnings.warn(f"{source}: has no folder {GENERATOR_FOLDER}, so a new generator is initialized", stacklevel=2)
         else:
-            model.generator.load_state_dict(generator.state_dict())
+            own = {name: each for name, each in generator.state_dict().items() if not name.startswith(SHARED)}
+            model.generator.load_state_dict(own)
         model.discriminator.load_state_dict(discriminator.state_dict())
         model.source, model.initialized = discriminator.source, discriminator.initialized
         return model.eval()
