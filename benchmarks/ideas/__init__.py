@@ -1,0 +1,1 @@
+"""What an idea is worth, on a small model: each module is one experiment with one table and one figure (docs/ideas.md)."""
