@@ -159,7 +159,7 @@ def accuracy(model: BertForSequenceClassification, rows: Sequence[TextRow] | Non
     """Return the share of texts whose class is predicted, by default of the test texts."""
     rows = tests() if rows is None else rows
     predictions = predict(model, task, rows, data().tokenizer)
-    return sum(found.label == row.label for found, row in zip(predictions, rows, strict=True)) / len(rows)
+    return sum(found["label"] == row.label for found, row in zip(predictions, rows, strict=True)) / len(rows)
 
 
 @dataclass(frozen=True)

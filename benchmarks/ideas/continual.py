@@ -48,8 +48,9 @@ def main() -> None:
 
     def draw(axes: Axes) -> None:
         bars(axes, [*WAYS], table, "first task, after")
-        axes.axvline(table[0].mean("first task, before"), color="black", linewidth=0.8)
-        axes.set_xlabel("accuracy on the first task; line: before the second one")
+        axes.axvline(table[0].mean("first task, before"), color="black", linewidth=0.8, label="before the second task")
+        axes.set_xlabel("accuracy on the first task")
+        axes.legend(frameon=False, fontsize=8)
 
     Result(
         "continual",

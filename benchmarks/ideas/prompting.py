@@ -156,7 +156,8 @@ def finding(rows: list[Row]) -> str:
     return (
         f"Chance is {1 / len(WORDS):.1%}. Without labels, the gap gives {zero.mean(gap):.1%}. With "
         f"{few.setting['labels per class']} labels per class it has {few.mean(gap):.1%} and a new head {few.mean(head):.1%}; "
-        f"with {rows[-1].setting['labels per class']}, {rows[-1].mean(gap):.1%} and {rows[-1].mean(head):.1%}."
+        f"with {rows[-1].setting['labels per class']}, {rows[-1].mean(gap):.1%} and {rows[-1].mean(head):.1%}. "
+        + ("A model so small shows no advantage of the gap." if few.mean(gap) <= few.mean(head) else "")
     )
 
 

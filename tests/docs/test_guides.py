@@ -28,6 +28,7 @@ NOT_RUN = {
     "python benchmarks/agreement.py": "needs checkpoints that are downloaded",
     "python -m tests.classroom.students.report": "takes minutes",
     "python -m benchmarks.run": "takes half an hour",
+    "python -m benchmarks.ideas": "trains for minutes",
     "export MALLOC_": "is for processes that begin later",
 }
 """Parts of the lines that no test runs, each with the reason. Commands of minibert in them are parsed."""
