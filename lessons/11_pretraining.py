@@ -189,6 +189,18 @@ print(f"{by_hand[0]:.3f}, {by_hand[1]:.3f}, mean {mean:.3f}; ln 4 = {math.log(4)
 assert math.isclose(mean, sum(by_hand) / 2, abs_tol=1e-6)
 
 # %% [markdown]
+# **The next token.** A network that predicts the next token, as GPT-2 does, sees the token before it. So its baseline is the
+# **bigram entropy**: $p(w \mid v)$ is how often $w$ follows $v$ in the training text. A pair that does not occur there gets a
+# share of the frequency of $w$ alone (Witten and Bell 1991). By hand: after *the*, the training text has two tokens, *the* and
+# *dog*, and both are different. So $c(v) = 2$ and $T(v) = 2$, and *dog* after *the* has the probability
+# (1 + 2 · 2/8) / (2 + 2) = 0.375. Its loss is −ln 0.375 = 0.981.
+
+# %%
+bigram = equations.bigram_entropy(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1]), vocab_size=4).item()
+print(f"(1 + 2 · 2/8) / (2 + 2) = {(1 + 2 * 2 / 8) / (2 + 2):.3f}; loss {bigram:.3f}")
+assert math.isclose(bigram, -math.log(0.375), abs_tol=1e-6)
+
+# %% [markdown]
 # **Prediction.** The vocabulary of our language has 33 entries. Compute the first loss. Is the second one higher or lower? And
 # near which of the two is the last loss of run B?
 

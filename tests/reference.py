@@ -278,6 +278,20 @@ def unigram_entropy(train_ids: list[int], validation_ids: list[int], vocab_size:
     return -sum(math.log(count / total) for count in counts) / len(validation_ids)
 
 
+def bigram_entropy(train_ids: list[int], validation_ids: list[int], vocab_size: int) -> float:
+    """Minus the mean log-probability of the validation tokens after the token before, by Witten and Bell 1991, method C."""
+    total = 0.0
+    for n in range(1, len(validation_ids)):
+        before, after = validation_ids[n - 1], validation_ids[n]
+        followers = [train_ids[i] for i in range(1, len(train_ids)) if train_ids[i - 1] == before]
+        types = len({*followers})
+        frequency = (sum(1 for token in train_ids if token == after) + 1) / (len(train_ids) + vocab_size)
+        seen = sum(1 for token in followers if token == after)
+        probability = (seen + types * frequency) / (len(followers) + types) if followers else frequency
+        total += math.log(probability)
+    return -total / (len(validation_ids) - 1)
+
+
 def adamw(
     theta: float,
     gradients: list[float],

@@ -1,4 +1,4 @@
-"""`minibert pretrain`: pretrain a BERT on raw text, in one process or several."""
+"""`minibert pretrain`: pretrain a model on raw text, in one process or several."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +12,14 @@ from minibert.text.options import InvalidOption, TextOptions, VocabularyOptions
 from minibert.training.options import DeviceOptions, OutputOptions, PretrainingConfig
 
 if TYPE_CHECKING:
+    from minibert.training.next_token import NextTokenTask
     from minibert.training.pretraining import PretrainingTask
     from minibert.training.task import Task
 
 
 @dataclass(frozen=True)
 class Pretrain(OutputOptions):
-    """Pretrain a BERT on text files. The result is a checkpoint that transformers can load.
+    """Pretrain a BERT, one of its relatives or a GPT-2 on text files. The result is a checkpoint that transformers can load.
 
     If the command is stopped, even by SIGKILL or a power failure, the same command with --resume continues from the last
     checkpoint, with the same results. On several GPUs or machines: torchrun --nproc-per-node=N -m minibert pretrain ...
@@ -28,7 +29,7 @@ class Pretrain(OutputOptions):
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     corpus: TextOptions = field(default_factory=TextOptions)
     start_from: Annotated[str | None, arg(name="from", metavar="CHECKPOINT")] = None
-    """Trained BERT to begin with, instead of random weights: a folder with a checkpoint, or the id of a model on the Hugging
+    """Trained model to begin with, instead of random weights: a folder with a checkpoint, or the id of a model on the Hugging
     Face hub. Its tokenizer is used, too."""
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     training: PretrainingConfig = field(default_factory=PretrainingConfig)
@@ -48,17 +49,14 @@ def run(options: Pretrain) -> int:
     """Train to the end, or until the command is stopped."""
 
     def prepare(directory: Path, create_tokenizer: bool) -> "Task":
-        from minibert.training.pretraining import prepare_pretraining
+        from minibert.training.pretraining_tasks import prepare_task
 
-        return prepare_pretraining(
+        return prepare_task(
             options.corpus, options.vocabulary, options.training, directory, create_tokenizer, options.start_from
         )
 
     def example_command(task: "Task") -> str:
-        from minibert.text.examples import masked_sentence
-
-        pretraining = cast("PretrainingTask", task)
-        sentence = masked_sentence(pretraining.train, task.tokenizer)
-        return shell_command("minibert", "fill-mask", options.out / pretraining.method.masked_lm_folder, sentence)
+        command, folder, text = cast("PretrainingTask | NextTokenTask", task).usage()
+        return shell_command("minibert", command, options.out / folder, text)
 
     return run_training(prepare, options, options.hardware, "Pretraining", example_command, "--learning-rate")

@@ -16,6 +16,7 @@ from minibert.equations.generation import length_penalty, top_k_filter, top_p_fi
 from minibert.equations.layers import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
 from minibert.equations.objectives import (
     IGNORE_INDEX,
+    bigram_entropy,
     binary_cross_entropy,
     cross_entropy,
     label_smoothing_loss,
@@ -39,6 +40,7 @@ __all__ = [
     "adamw_step",
     "add_and_norm",
     "alibi_bias",
+    "bigram_entropy",
     "binary_cross_entropy",
     "bottleneck_adapter",
     "causal_mask",

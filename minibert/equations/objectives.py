@@ -196,15 +196,56 @@ def unigram_entropy(
     >>> unigram_entropy(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0]), vocab_size=4)  # -ln 3/8
     tensor(0.9808)
     """
+    _check_texts(train_ids, validation_ids, vocab_size, least=1)
+    counts = torch.bincount(train_ids, minlength=vocab_size) + 1.0
+    log_frequencies = torch.log(counts / counts.sum())
+    return -log_frequencies[validation_ids].mean()
+
+
+def bigram_entropy(
+    train_ids: Int[Tensor, " train_tokens"], validation_ids: Int[Tensor, " validation_tokens"], vocab_size: int
+) -> Float[Tensor, ""]:
+    r"""Compute the validation loss of a model that predicts every token from the token before it alone.
+
+    It is a baseline for the loss of predicting the next token, in nats. c(v, w) counts how often w follows v in the training
+    text, c(v) how often any token does, T(v) how many different ones do, and p(w) is the frequency in `unigram_entropy`.
+
+    Eq: $$H_2 = -\frac{1}{N - 1} \sum_{n=2}^{N} \log p(w_n \mid w_{n-1}), \qquad
+        p(w \mid v) = \frac{c(v, w) + T(v)\,p(w)}{c(v) + T(v)}$$
+    Source: Shannon 1951, F₂; Witten and Bell 1991, method C; Chen and Goodman 1999, section 2.4.
+    Differs: it is a cross-entropy: frequencies of one text, evaluated on the tokens of another. After a token that nothing
+        follows in the training text, p(w | v) = p(w).
+    Tests: tests/equations/test_objectives.py::TestBigramEntropy
+    Lesson: lessons/11_pretraining.py
+
+    Raises: as `unigram_entropy`, and ValueError for fewer than two validation tokens.
+
+    >>> bigram_entropy(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1]), vocab_size=4)  # -ln 1.5/4
+    tensor(0.9808)
+    """
+    _check_texts(train_ids, validation_ids, vocab_size, least=2)
+    counts = torch.bincount(train_ids, minlength=vocab_size) + 1.0
+    frequencies = counts / counts.sum()
+    pairs, pair_counts = torch.unique(train_ids[:-1] * vocab_size + train_ids[1:], return_counts=True)
+    followed = torch.bincount(train_ids[:-1], minlength=vocab_size)
+    different = torch.bincount(pairs // vocab_size, minlength=vocab_size)
+    before, after = validation_ids[:-1], validation_ids[1:]
+    asked, places = torch.unique(before * vocab_size + after, return_inverse=True)
+    seen_counts = torch.zeros_like(asked)
+    seen_counts[torch.isin(asked, pairs)] = pair_counts[torch.isin(pairs, asked)]  # both are in ascending order
+    weight = different[before].clamp(min=1)  # without a follower, c(v) = 0 and any weight gives p(w)
+    probabilities = (seen_counts[places] + weight * frequencies[after]) / (followed[before] + weight)
+    return -torch.log(probabilities).mean()
+
+
+def _check_texts(train_ids: Tensor, validation_ids: Tensor, vocab_size: int, least: int) -> None:
+    """Check the ids of two texts; the validation text has at least `least` tokens."""
     for name, ids in (("train_ids", train_ids), ("validation_ids", validation_ids)):
         check_tensor(name, ids, torch.int64)
         if (wrong := value_outside(ids, 0, vocab_size - 1)) is not None:
             raise ValueError(f"{name} has the id {wrong}, but vocab_size is {vocab_size}")
-    if not validation_ids.numel():
-        raise ValueError("validation_ids has no tokens, so there is no mean")
-    counts = torch.bincount(train_ids, minlength=vocab_size) + 1.0
-    log_frequencies = torch.log(counts / counts.sum())
-    return -log_frequencies[validation_ids].mean()
+    if validation_ids.numel() < least:
+        raise ValueError(f"validation_ids has {validation_ids.numel() or 'no'} tokens, so there is no mean")
 
 
 def reduce_losses(losses: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:

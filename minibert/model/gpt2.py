@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert import kernels
+from minibert.checks import check_tensor
 from minibert.equations import IGNORE_INDEX, masked_lm_loss
 from minibert.equations.objectives import check_labels
-from minibert.kernels import AttentionImplementation
+from minibert.kernels import AttentionImplementation, linear_cross_entropy
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -102,6 +103,16 @@ class CausalLMOutput(ModelOutput):
     """Mean loss in nats, if labels were passed."""
 
 
+@dataclass(frozen=True, repr=False)
+class CausalLMSums(ModelOutput):
+    """Output of `GPT2LMHeadModel` for `next_tokens`: sums over all targets, in place of the logits."""
+
+    loss_sum: Float[Tensor, ""]
+    """Sum of the losses, in nats."""
+    correct: Int[Tensor, ""]
+    """Number of correct predictions."""
+
+
 CAUSAL_MASKS = (".attn.bias", ".attn.masked_bias")
 """Ends of the names of buffers in older checkpoints."""
 
@@ -188,11 +199,14 @@ class GPT2LMHeadModel(PretrainedModel):
         attention_mask: Mask | None = None,
         labels: Int[Tensor, "batch tokens"] | None = None,
         cache: KeyValueCache | None = None,
-    ) -> CausalLMOutput:
+        next_tokens: Int[Tensor, "batch tokens"] | None = None,
+    ) -> CausalLMOutput | CausalLMSums:
         """Predict the next token at every position.
 
         Args:
             labels: the token ids themselves, as in transformers, and -100 where no loss is wanted. They are shifted here.
+            next_tokens: for training: the token that follows each position, -100 for none. The output is `CausalLMSums`, and
+                the logits are never stored.
             cache: keys and values of earlier tokens; `input_ids` and the mask are then those of the new tokens.
 
         Raises: ValueError for more tokens than positions; TypeError and ValueError for labels of a wrong type, shape or range.
@@ -205,6 +219,11 @@ class GPT2LMHeadModel(PretrainedModel):
         keep = None if attention_mask is None else keep_mask(attention_mask, input_ids)
         hidden = self.decoder(self.words(input_ids), keep, cache=cache)
         output_matrix = self.words.weight if self.output is None else self.output.weight
+        if next_tokens is not None:
+            check_tensor("next_tokens", next_tokens, torch.int64, shape=input_ids.shape)
+            zeros = output_matrix.new_zeros(len(output_matrix))  # the output has no bias
+            sums = linear_cross_entropy(hidden.flatten(0, 1), output_matrix, zeros, next_tokens.flatten())
+            return CausalLMSums(*sums)
         logits = observe("logits", kernels.linear(hidden, output_matrix))
         if labels is None:
             return CausalLMOutput(logits)

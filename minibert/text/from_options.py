@@ -8,13 +8,14 @@ from tokenizers import Tokenizer
 
 from minibert.text.builtin import builtin_corpus
 from minibert.text.byte_pair_training import count_byte_words, train_byte_pairs, train_byte_pairs_with_tokenizers
+from minibert.text.characters import build_character_tokenizer, choose_characters, count_characters
 from minibert.text.corpus import Corpus, read_corpus, read_dataset
 from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.text.tokenizer import (
+    END_OF_TEXT,
     GPT2_TOKENS,
     ROBERTA_TOKENS,
     SPECIAL_TOKENS,
-    UNK,
     build_byte_pair_tokenizer,
     build_tokenizer,
     load_tokenizer,
@@ -28,8 +29,8 @@ NewTokenizer = Literal["bert", "roberta", "gpt2"]
 """Model whose kind of tokenizer is trained."""
 BYTE_PAIR_TOKENS = {"roberta": ROBERTA_TOKENS, "gpt2": GPT2_TOKENS}
 """Special tokens of the models with byte-level BPE."""
-NEEDED_TOKENS = {"bert": SPECIAL_TOKENS, "roberta": SPECIAL_TOKENS, "gpt2": (UNK,)}
-"""Special tokens, by BERT's names, without which a model cannot be trained. GPT-2's is the end of a document."""
+NEEDED_TOKENS = {"bert": SPECIAL_TOKENS, "roberta": SPECIAL_TOKENS, "gpt2": (END_OF_TEXT,)}
+"""Special tokens without which a model cannot be trained, by BERT's names, and GPT-2's for the end of a document."""
 
 
 def open_corpus(options: TextOptions) -> Corpus:
@@ -54,6 +55,8 @@ def make_tokenizer(options: VocabularyOptions, texts: Iterable[str], kind: NewTo
     """
     if options.tokenizer is not None:
         return load_tokenizer(options.tokenizer)
+    if options.pieces == "characters":
+        return _characters(options, texts, kind)
     if kind in BYTE_PAIR_TOKENS:
         return _train_byte_pairs(options, texts, BYTE_PAIR_TOKENS[kind])
     lowercase = not options.cased
@@ -62,6 +65,13 @@ def make_tokenizer(options: VocabularyOptions, texts: Iterable[str], kind: NewTo
     else:
         vocabulary = train_wordpiece(count_words(texts, lowercase), options.vocab_size, options.alphabet_size)
     return build_tokenizer(vocabulary, lowercase)
+
+
+def _characters(options: VocabularyOptions, texts: Iterable[str], kind: NewTokenizer) -> Tokenizer:
+    if kind != "gpt2":
+        raise ValueError("pieces: a vocabulary of characters has no tokens for masks and pairs of texts; it is for gpt2 only")
+    most = min(options.vocab_size - 1, options.alphabet_size or options.vocab_size)  # without <|endoftext|>
+    return build_character_tokenizer(choose_characters(count_characters(texts), most))
 
 
 def _train_byte_pairs(options: VocabularyOptions, texts: Iterable[str], names: Mapping[str, str]) -> Tokenizer:

@@ -110,10 +110,12 @@ class ParallelTextOptions:
 
 @dataclass(frozen=True)
 class VocabularyOptions:
-    """The WordPiece vocabulary: trained on the training documents, or loaded."""
+    """The vocabulary: trained on the training documents, or loaded."""
 
     tokenizer: str | None = None
     """Existing tokenizer to use instead of training one: a folder, or the id of a model on the hub."""
+    pieces: Literal["subwords", "characters"] = "subwords"
+    """Pieces of the new vocabulary: the subwords of the model's family, or the characters of the text (for gpt2 only)."""
     vocab_size: int = 8000
     """Size of the trained vocabulary, including special tokens."""
     alphabet_size: int | None = None

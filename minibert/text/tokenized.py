@@ -28,6 +28,17 @@ TRAIN, VALIDATION = "train", "validation"
 """Names of the folders in the cache."""
 
 
+class Ends(NamedTuple):
+    """What is added to the text of each sentence, such as a line end, and the token after each document."""
+
+    sentence: str = ""
+    document: str = SEP
+
+
+PLAIN = Ends()
+"""Sentences as they are, and BERT's [SEP] after each document."""
+
+
 class _Chunk(NamedTuple):
     """Several tokenized documents."""
 
@@ -63,9 +74,9 @@ class TokenizedCorpus:
     """Characters that became [UNK]."""
 
     @classmethod
-    def from_documents(cls, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
+    def from_documents(cls, documents: Iterable[Document], tokenizer: Tokenizer, ends: Ends = PLAIN) -> "TokenizedCorpus":
         """Tokenize documents in memory."""
-        chunks = list(_tokenize(documents, tokenizer))
+        chunks = list(_tokenize(documents, tokenizer, ends))
         return cls(
             np.concatenate([np.empty(0, dtype=np.uint16), *(chunk.ids for chunk in chunks)]),
             _starts([chunk.sentence_lengths for chunk in chunks]),
@@ -75,14 +86,16 @@ class TokenizedCorpus:
         )
 
     @classmethod
-    def write(cls, directory: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> "TokenizedCorpus":
+    def write(
+        cls, directory: Path, documents: Iterable[Document], tokenizer: Tokenizer, ends: Ends = PLAIN
+    ) -> "TokenizedCorpus":
         """Tokenize documents into files, and load these as `load` does. The corpus may be larger than memory."""
         directory.mkdir(parents=True, exist_ok=True)
         sentence_lengths, document_lengths, dtype, digest = [], [], np.dtype(np.uint16), hashlib.sha256()
         unknown = UnknownText()
         document_digests = [np.empty(0, dtype=np.uint64)]
         with (directory / IDS_FILE).open("wb") as file:
-            for chunk in _tokenize(documents, tokenizer):
+            for chunk in _tokenize(documents, tokenizer, ends):
                 file.write(chunk.ids.data)
                 digest.update(chunk.ids.tobytes())
                 sentence_lengths.append(chunk.sentence_lengths)
@@ -137,44 +150,47 @@ class TokenizedCorpus:
 
 
 def tokenize_corpus(
-    corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float
+    corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float, ends: Ends = PLAIN
 ) -> tuple[TokenizedCorpus, TokenizedCorpus]:
     """Tokenize a corpus, and return its training and validation documents. The result is cached.
 
     All documents are training documents if either part would have fewer than two.
     """
-    inputs = [corpus.fingerprint, tokenizer.to_str(), validation_fraction, Path(__file__).read_text(encoding="utf-8")]
+    inputs = [corpus.fingerprint, tokenizer.to_str(), validation_fraction, ends, Path(__file__).read_text(encoding="utf-8")]
     fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
     return cached(
         cache_directory() / "tokens" / fingerprint,
-        lambda folder: _write_splits(folder, corpus, tokenizer, validation_fraction),
+        lambda folder: _write_splits(folder, corpus, tokenizer, validation_fraction, ends),
         lambda folder: (TokenizedCorpus.load(folder / TRAIN), TokenizedCorpus.load(folder / VALIDATION)),
     )
 
 
-def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float) -> None:
+def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validation_fraction: float, ends: Ends) -> None:
     train = (document for document in corpus.documents if not is_validation(split_key(document), validation_fraction))
     validation = (document for document in corpus.documents if is_validation(split_key(document), validation_fraction))
     splits = [
-        TokenizedCorpus.write(directory / name, documents, tokenizer)
+        TokenizedCorpus.write(directory / name, documents, tokenizer, ends)
         for name, documents in ((TRAIN, train), (VALIDATION, validation))
     ]
     if validation_fraction and min(len(split.document_starts) - 1 for split in splits) < 2:
-        _write_splits(directory, corpus, tokenizer, 0.0)
+        _write_splits(directory, corpus, tokenizer, 0.0, ends)
 
 
-def _tokenize(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[_Chunk]:
+def _tokenize(documents: Iterable[Document], tokenizer: Tokenizer, ends: Ends) -> Iterator[_Chunk]:
     """Tokenize documents chunk by chunk, on all cores. Sentences and documents without tokens are skipped.
 
     A literal [MASK] or [SEP] in a document is text, not a special token. If a space is a part of the first piece of a word, a
-    sentence that follows another one begins with it.
+    sentence that follows another one begins with it, but not after a line end.
     """
     dtype = np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
-    separator, unknown = [token_id(tokenizer, SEP)], token_id(tokenizer, UNK)
-    space, tokenizer = word_prefix(tokenizer), without_special_tokens(tokenizer)
+    separator, unknown = [token_id(tokenizer, ends.document)], token_id(tokenizer, UNK)
+    space = "" if ends.sentence else word_prefix(tokenizer)
+    tokenizer = without_special_tokens(tokenizer)
     for chunk in _chunks(documents):
         texts = [
-            space + sentence if number else sentence for document in chunk for number, sentence in enumerate(document.sentences)
+            (space if number else "") + sentence + ends.sentence
+            for document in chunk
+            for number, sentence in enumerate(document.sentences)
         ]
         encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
         encoded = iter(encodings)

@@ -26,7 +26,9 @@ from minibert.text.tokenizer_files import (
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SETTINGS = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
 """Names of the special tokens in tokenizer_config.json, and BERT's."""
-GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+END_OF_TEXT = "<|endoftext|>"
+"""GPT-2's token between two documents."""
+GPT2_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
 ROBERTA_TOKENS = {
     "bos_token": "<s>",
     "pad_token": "<pad>",
@@ -119,7 +121,7 @@ def build_byte_pair_tokenizer(merges: Sequence[Merge], names: Mapping[str, str] 
     tokenizer.add_special_tokens([AddedToken(token, lstrip=token == mask) for token in dict.fromkeys(names.values())])
     if "cls_token" in names:
         tokenizer.post_processor = roberta_processor(tokenizer, names["sep_token"], names["cls_token"])
-    _name_special_tokens(tokenizer, {bert: names[name] for name, bert in SETTINGS.items() if name in names})
+    name_special_tokens(tokenizer, {bert: names[name] for name, bert in SETTINGS.items() if name in names})
     return tokenizer
 
 
@@ -213,6 +215,8 @@ def save_tokenizer(tokenizer: Tokenizer, directory: str | Path, max_length: int 
         }
     elif byte_level_difference(tokenizer) is None:
         config |= _byte_level_config(tokenizer)
+    elif END_OF_TEXT in added:
+        config |= {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
     config["split_special_tokens"] = tokenizer.encode_special_tokens
     config[ADDED_TOKENS] = {
         str(token["id"]): {name: value for name, value in token.items() if name != "id"} for token in fields["added_tokens"]
@@ -283,7 +287,7 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
         settings = files.setting("trim_offsets", True), files.setting("add_prefix_space", False)
         sep, cls = named["sep_token"].content, named["cls_token"].content
         tokenizer.post_processor = roberta_processor(tokenizer, sep, cls, *settings)
-    _name_special_tokens(tokenizer, {bert: named[name].content for name, bert in SETTINGS.items() if name in named})
+    name_special_tokens(tokenizer, {bert: named[name].content for name, bert in SETTINGS.items() if name in named})
     _check_encoding(tokenizer, files.vocabulary_path)
     return tokenizer
 
@@ -393,7 +397,7 @@ def _add_tokens(
         raise ValueError(f"{path}: has the id {max(owners)}; at most {MAX_VOCABULARY_SIZE:,} are supported")
 
 
-def _name_special_tokens(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
+def name_special_tokens(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
     """Store in the post-processor the special tokens that have other names than BERT's, for `special_token`."""
     others = {name: token for name, token in names.items() if token != name}
     processor = tokenizer.post_processor or processors.TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
-from minibert.model import BertConfig, TransformerConfig
+from minibert.model import BertConfig, GPT2Config, TransformerConfig
 from minibert.model.electra import ElectraWithGenerator
 from minibert.model.heads import BertWithHead
 from minibert.model.multitask import MultiTaskBert
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled.examples import LabeledBatch
+from minibert.text.packing import NextTokenBatch
 from minibert.text.parallel import ParallelBatch
 from minibert.training.objective import count_targets
 
@@ -56,8 +57,22 @@ def projection_products(config: BertConfig, lengths: Tensor) -> int:
     return config.embedding_width * config.hidden_size * int(lengths.sum()) if config.projects_embeddings else 0
 
 
-def layer_products(config: BertConfig, lengths: Tensor, outputs: Tensor) -> int:
-    """Count the multiplications in one encoder layer of BERT for sequences of these lengths.
+def next_token_cost(config: GPT2Config, batches: Iterable[NextTokenBatch]) -> tuple[int, int]:
+    """Compute the number of tokens in `batches`, without padding, and the floating-point operations of training on them.
+
+    Counted in the same way as `pretraining_cost`, with the scores of all pairs of tokens.
+    """
+    tokens = products = 0
+    for batch in batches:
+        lengths = (batch.next_tokens != IGNORE_INDEX).sum(dim=1)
+        tokens += int(lengths.sum())
+        products += config.num_hidden_layers * layer_products(config, lengths, lengths)
+        products += config.hidden_size * config.vocab_size * int(lengths.sum())
+    return tokens, 3 * 2 * products
+
+
+def layer_products(config: BertConfig | GPT2Config, lengths: Tensor, outputs: Tensor) -> int:
+    """Count the multiplications in one layer of BERT or GPT-2 for sequences of these lengths.
 
     Args:
         outputs: number of tokens of each sequence whose output is computed.

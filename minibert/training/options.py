@@ -13,8 +13,8 @@ from minibert.training.transfer_options import TransferConfig
 Sharding = Literal["ddp", "fsdp"]
 """ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
 Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
-FamilyName = Literal["bert", "roberta", "albert", "electra", "distilbert"]
-"""Families with a pretraining; see `pretraining_families`."""
+FamilyName = Literal["bert", "roberta", "albert", "electra", "distilbert", "gpt2"]
+"""Families with a pretraining; see `pretraining_tasks`."""
 Precision = Literal["float32", "bfloat16", "float64"]
 Schedule = Literal["linear", "constant"]
 LEARNING_RATES: dict[str, float] = {"tiny": 1e-3, "mini": 5e-4, "small": 5e-4, "medium": 3e-4, "base": 1e-4, "large": 1e-4}

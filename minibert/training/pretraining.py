@@ -14,7 +14,7 @@ from minibert.model.bert import Bert
 from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
-from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples
+from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples, masked_sentence
 from minibert.text.from_options import open_corpus, tokenizer_in
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.pair_statistics import check_labels, labeled_fraction, length_accuracy
@@ -117,6 +117,10 @@ class PretrainingTask:
 
     def describe(self, batches: Sequence[PretrainingBatch]) -> list[str]:
         return format_examples(batches, self.tokenizer, self.config.examples.pair_task)
+
+    def usage(self) -> tuple[str, str, str]:
+        """Return a command that uses the trained model, the folder of its model in that of the run, and a text for it."""
+        return "fill-mask", self.method.masked_lm_folder, masked_sentence(self.train, self.tokenizer)
 
 
 def prepare_pretraining(

@@ -60,6 +60,10 @@ WITHOUT_EXERCISE = {
     "accuracy on padding": "it changes what is reported, and no result of a formula",
     "no stop at the end-of-sequence token": "greedy_decoding is the exercise, and has a mistake of this kind",
     "least likely token": "greedy_decoding is the exercise, and has a mistake of this kind",
+    **dict.fromkeys(
+        ("pairs in the wrong order", "no weight of the single token", "pairs of the last token"),
+        "unigram_entropy is the exercise of baselines",
+    ),
     "beams mixed between sentences": "beam search in a batch has more than thirty lines",
     "finished outputs continued": "beam search in a batch has more than thirty lines",
 }

@@ -14,6 +14,7 @@ from minibert.model import PRESETS
 from minibert.text.tokenizer import load_tokenizer
 from minibert.training.options import FamilyName
 from minibert.training.pretraining_families import METHODS
+from minibert.training.pretraining_tasks import PREPARATIONS
 from minibert.training.records import read_metrics, read_settings
 
 transformers = pytest.importorskip("transformers")
@@ -40,7 +41,7 @@ def pretrain(*words: str, out: str = "out", steps: int = 2) -> int:
 
 
 def test_the_options_name_the_families_with_a_method() -> None:
-    assert get_args(FamilyName) == tuple(METHODS)
+    assert get_args(FamilyName) == tuple(PREPARATIONS)
 
 
 @pytest.mark.parametrize(("family", "pairs"), METHOD_OF_EACH)

@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "soft_target_loss": lambda to: equations.soft_target_loss(to(X), to(X.flip(0))),
     "cosine_loss": lambda to: equations.cosine_loss(to(X), to(X.flip(0))),
     "unigram_entropy": lambda to: equations.unigram_entropy(to(torch.tensor([0, 1, 1])), to(torch.tensor([1, 2])), 3),
+    "bigram_entropy": lambda to: equations.bigram_entropy(to(torch.tensor([0, 1, 1])), to(torch.tensor([0, 1, 2])), 3),
     "adamw_step": lambda to: equations.adamw_step(to(X), to(X), to(X), to(X * X), 2, 0.1)[0],
     "clip_by_global_norm": lambda to: equations.clip_by_global_norm([to(X), to(X[0])])[0][0],
 }

@@ -17,6 +17,7 @@ from tests.meta import META, OnMeta, meta
 
 REGISTRY = registry()
 ON_HOST = {
+    "bigram_entropy": "its counts need the ids; it is computed once, from the text of a run",
     "unigram_entropy": "its counts need the ids; it is computed once, from the text of a run",
     **dict.fromkeys(
         ("length_penalty", "lora_scale", "noam_schedule", "warmup_linear_schedule"), "it computes a number from numbers"

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from minibert.equations import (
     IGNORE_INDEX,
+    bigram_entropy,
     binary_cross_entropy,
     cross_entropy,
     label_smoothing_loss,
@@ -456,6 +457,10 @@ class TestPerplexity:
 texts = st.lists(st.integers(0, 5), min_size=1, max_size=20)
 
 
+pairs_of_texts = st.lists(st.integers(0, 5), min_size=2, max_size=20)
+"""Texts with at least one pair of tokens."""
+
+
 class TestUnigramEntropy:
     @given(st.lists(st.integers(0, 5), max_size=20), texts)
     def test_value(self, train: list[int], validation: list[int]) -> None:
@@ -486,3 +491,53 @@ class TestUnigramEntropy:
         entropy = -sum(p * math.log(p) for p in counts if p)
         assert unigram_entropy(torch.tensor(text), torch.tensor(text), 6) >= entropy - 1e-5
         assert abs(unigram_entropy(torch.tensor(text * 1000), torch.tensor(text), 6).item() - entropy) < 0.02
+
+
+class TestBigramEntropy:
+    @given(st.lists(st.integers(0, 5), max_size=30), pairs_of_texts)
+    @example([], [0, 1])
+    @example([2], [2, 2, 0])
+    def test_value(self, train: list[int], validation: list[int]) -> None:
+        """The result equals the formula in loops, also after tokens that nothing follows in the training text."""
+        entropy = bigram_entropy(torch.tensor(train, dtype=torch.int64), torch.tensor(validation), 6)
+        assert math.isclose(entropy.item(), reference.bigram_entropy(train, validation, 6), rel_tol=1e-5)
+
+    @given(pairs_of_texts, st.integers(0, 5))
+    def test_probabilities_after_a_token_sum_to_one(self, train: list[int], before: int) -> None:
+        """Over the whole vocabulary."""
+        losses = [bigram_entropy(torch.tensor(train), torch.tensor([before, after]), 6) for after in range(6)]
+        assert math.isclose(sum(math.exp(-loss) for loss in losses), 1.0, rel_tol=1e-5)
+
+    @given(pairs_of_texts, seeds)
+    def test_token_ids_have_no_influence(self, text: list[int], seed: int) -> None:
+        names = torch.from_numpy(np.random.default_rng(seed).permutation(6))
+        train, validation = torch.tensor(text), torch.tensor(text[::-1])
+        one, other = (bigram_entropy(*each, 6) for each in ((train, validation), (names[train], names[validation])))
+        torch.testing.assert_close(one, other)
+
+    @given(st.lists(st.integers(0, 5), max_size=9), pairs_of_texts)
+    def test_it_is_the_unigram_entropy_if_nothing_is_known_of_pairs(self, train: list[int], validation: list[int]) -> None:
+        """Of a training text of one token, and of tokens that no token follows in it."""
+        for text in (train[:1], [6, *train]):
+            kept = [token for token in validation if token not in text[:-1]]
+            if len(kept) > 1:
+                one = bigram_entropy(torch.tensor(text, dtype=torch.int64), torch.tensor(kept), 7)
+                other = unigram_entropy(torch.tensor(text, dtype=torch.int64), torch.tensor(kept[1:]), 7)
+                torch.testing.assert_close(one, other)
+
+    def test_a_text_in_a_fixed_order_costs_almost_nothing(self) -> None:
+        """Every token is followed by the same one, which frequencies alone do not show."""
+        text = torch.arange(6).repeat(500)
+        assert bigram_entropy(text, text[:60], 6) < 0.01
+        assert unigram_entropy(text, text[:60], 6) > math.log(6) - 0.01
+
+    def test_errors(self) -> None:
+        ids = torch.tensor([0, 5])
+        for train, validation, message in (
+            (ids, ids[:1], "validation_ids has 1 tokens"),
+            (ids, ids[:0], "validation_ids has no tokens"),
+            (ids + 1, ids, "train_ids has the id 6, but vocab_size is 6"),
+            (ids, ids - 1, "validation_ids has the id -1"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                bigram_entropy(train, validation, 6)

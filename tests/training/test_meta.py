@@ -17,6 +17,8 @@ from minibert import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
     BertForTokenClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
     LoRA,
     Transformer,
     TransformerConfig,
@@ -31,6 +33,7 @@ from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled.examples import LabeledBatch
 from minibert.text.options import ExampleConfig
+from minibert.text.packing import NextTokenBatch
 from minibert.text.parallel import ParallelBatch
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
@@ -41,6 +44,7 @@ from minibert.training.distributed import Processes
 from minibert.training.features import CachedBert
 from minibert.training.logits import CollectLogits
 from minibert.training.multitask import MultiTaskBatch, MultiTaskObjective
+from minibert.training.next_token import NextTokenObjective
 from minibert.training.objective import Objective
 from minibert.training.optimizer import adamw, noam, warmup_constant, warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
@@ -73,6 +77,7 @@ STEPS: list[tuple[Objective[Any], Any, Any]] = [
     (PretrainingObjective("nsp"), partial(BertForPreTraining, CONFIG), PRETRAINING),
     (PretrainingObjective("sop"), partial(BertForPreTraining, CONFIG), PRETRAINING),
     (ElectraObjective(), partial(ElectraWithGenerator, ELECTRA), replace(PRETRAINING, uniform_at=torch.rand(3))),
+    (NextTokenObjective(), partial(GPT2LMHeadModel, GPT2Config(**SIZES, num_hidden_layers=1)), NextTokenBatch(IDS, IDS)),
     (TranslationObjective(0.1), partial(Transformer, TRANSFORMER), ParallelBatch(IDS, MASK, IDS, IDS)),
     (ClassificationObjective(), CLASSIFICATION, TEXTS),
     (ClassificationObjective(class_weights=WEIGHTS), CLASSIFICATION, TEXTS),

@@ -1,7 +1,7 @@
-"""Mistakes in perplexity and the unigram baseline."""
+"""Mistakes in perplexity and the baselines of frequencies."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import perplexity, unigram_entropy
+from minibert.equations import bigram_entropy, perplexity, unigram_entropy
 
 PERPLEXITY_MISTAKES = [
     Mistake(
@@ -162,5 +162,32 @@ PERPLEXITY_MISTAKES = [
         "All tokens are almost equally frequent.",
         "learners: counts[train_ids] += 1",
         message="You counted each token at most once. `counts[ids] += 1` ignores repeated ids; `torch.bincount` counts them.",
+    ),
+    Mistake(
+        "pairs in the wrong order",
+        bigram_entropy,
+        (("before * vocab_size + after", "after * vocab_size + before"),),
+        "The counts are those of the token before, given the token after.",
+        "A model that predicts forward beats the baseline too easily.",
+        "learners, with a matrix of counts that is transposed",
+        message="You looked up the pairs in the wrong order. The first token of a pair is the one before.",
+    ),
+    Mistake(
+        "no weight of the single token",
+        bigram_entropy,
+        (("weight * frequencies[after]", "0 * frequencies[after]"),),
+        "A pair that is missing in the training text has probability 0.",
+        "One such pair in the validation text makes the baseline infinite.",
+        "learners",
+        message="You gave missing pairs the probability 0, so the logarithm is infinite.",
+    ),
+    Mistake(
+        "pairs of the last token",
+        bigram_entropy,
+        (("torch.bincount(train_ids[:-1], minlength=vocab_size)", "torch.bincount(train_ids, minlength=vocab_size)"),),
+        "The last token of the training text is counted as one that is followed.",
+        "The probabilities after this token sum to less than 1.",
+        "learners, who use the counts of the tokens",
+        message="You counted the last token, which no token follows.",
     ),
 ]
