@@ -22,6 +22,8 @@ import torch
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, load_tokenizer
 from minibert.commands import main
 from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
+from minibert.model.transformer import Transformer
+from minibert.model.transformer_config import TransformerConfig
 from minibert.text import builtin
 from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.text.tokenizer import build_tokenizer, save_tokenizer
@@ -684,7 +686,8 @@ class TestFrom:
             (["--vocab-size", "90"], "with --from, the vocabulary is that of the checkpoint"),
             (["--cased"], "with --from, the vocabulary is that of the checkpoint"),
             (["--max-length", "33"], "this model has 32 positions; use --max-length 32 or less"),
-            (["--from", "GPT2"], "is a gpt2; pretraining is for bert, roberta, albert, electra, distilbert"),
+            (["--from", "MARIAN"], "is a marian; pretraining is for bert, roberta, albert, electra, distilbert, gpt2"),
+            (["--from", "GPT2"], "the tokenizer has no <|endoftext|>"),
             (["--from", "EMPTY"], "is not a checkpoint, it has no config.json"),
             (["--from", "ONE"], "this model has no second segment; use --pairs none"),
             (["--from", "WIDE"], "its tokenizer has 43 pieces, more than the 20 of its model"),
@@ -697,6 +700,7 @@ class TestFrom:
         config = BertConfig.load_json(trained / "config.json")
         for name, network in (
             ("GPT2", GPT2LMHeadModel(GPT2Config(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=64))),
+            ("MARIAN", Transformer(TransformerConfig(hidden_size=8, num_attention_heads=1, vocab_size=64))),
             ("ONE", BertForMaskedLM(replace(config, type_vocab_size=1))),
             ("WIDE", BertForMaskedLM(replace(config, vocab_size=20))),
         ):
