@@ -379,10 +379,13 @@ assert 1 < tokens["byte-level BPE"] / tokens["WordPiece"] < 1.5
 exercise("split_word")
 
 # %%
+exercise("apply_merges")
+
+# %%
 exercise("unigram_entropy")
 
 # %% [markdown]
-# The second exercise measures how well one can predict a token if one knows only how frequent each is. It is the first
+# The third exercise measures how well one can predict a token if one knows only how frequent each is. It is the first
 # baseline of lesson 9.
 #
 # ## Seen in well-known code

@@ -127,7 +127,7 @@ def apply_merges(letters: str, ranks: Mapping[Merge, int]) -> tuple[str, ...]:
     """Split a word into tokens: apply all merges that fit, those of lower rank first.
 
     Source: Sennrich et al. 2016, section 3.2; Radford et al. 2019, section 2.2.
-    Tests: tests/text/test_byte_pair_encoding.py
+    Tests: tests/text/test_byte_pair_encoding.py::TestApplyMerges
 
     >>> apply_merges("hugs", {("u", "g"): 0, ("h", "ug"): 1, ("g", "s"): 2})
     ('hug', 's')
@@ -140,6 +140,8 @@ def apply_merges(letters: str, ranks: Mapping[Merge, int]) -> tuple[str, ...]:
 
 def merge_steps(letters: str, ranks: Mapping[Merge, int]) -> Iterator[MergeStep]:
     """Yield the merges that are applied to a word, one by one.
+
+    Tests: tests/text/test_byte_pair_encoding.py::TestApplyMerges
 
     >>> for step in merge_steps("hugs", {("u", "g"): 0, ("h", "ug"): 1}):
     ...     print(step.rank, *step.pieces)

@@ -7,13 +7,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
 from minibert.text.byte_alphabet import Merge, from_byte_letters, to_byte_letters
 from minibert.text.byte_pair_encoding import ByteLevelText, apply_merges, cut_words, encode_byte_pairs, merge_steps
 from minibert.text.byte_pair_training import count_byte_words, train_byte_pairs
+from minibert.text.token_pairs import merge_pieces
 from minibert.text.tokenizer import GPT2_TOKENS, ROBERTA_TOKENS, build_byte_pair_tokenizer, byte_level_pre_tokenizer
 from tests.hostile_text import HOSTILE_TEXTS
 
@@ -119,13 +120,47 @@ def test_every_step_merges_the_known_pair_of_lowest_rank(pairs: list[Merge], wor
     assert not {*pairwise(before)} & {*ranks}
 
 
-def test_value() -> None:
-    """The merges of "hug" have the ranks 0 and 2: ("g", "s") has rank 1 and comes in between."""
-    ranks = {("u", "g"): 0, ("g", "s"): 1, ("h", "ug"): 2}
-    assert apply_merges("hugs", ranks) == ("hug", "s")
-    assert apply_merges("hgs", ranks) == ("h", "gs")
-    assert apply_merges("", ranks) == ()
-    assert [step.rank for step in merge_steps("ughugs", ranks)] == [0, 2]
+def test_steps_have_the_ranks_of_their_merges() -> None:
+    assert [step.rank for step in merge_steps("ughugs", {("u", "g"): 0, ("g", "s"): 1, ("h", "ug"): 2})] == [0, 2]
+
+
+@st.composite
+def trained_merges(draw: st.DrawFn) -> tuple[list[str], list[Merge]]:
+    """Draw words, and the merges that are learned from them."""
+    drawn = draw(st.lists(st.text("abc", min_size=1, max_size=9), min_size=1, max_size=5))
+    return drawn, train_byte_pairs({word: 2 + number for number, word in enumerate(drawn)}, 270, [])
+
+
+class TestApplyMerges:
+    """The pieces of one word."""
+
+    def test_value(self) -> None:
+        """Of the merges that fit, the one with the lowest rank is applied, until none fits."""
+        ranks = {("u", "g"): 0, ("g", "s"): 1, ("h", "ug"): 2, ("hu", "gs"): 3}
+        assert apply_merges("hugs", ranks) == ("hug", "s")
+        assert apply_merges("hgs", ranks) == ("h", "gs")
+        assert apply_merges("aug", ranks) == ("a", "ug")
+        assert apply_merges("", ranks) == ()
+        assert apply_merges("aaaaa", {("a", "a"): 0, ("aa", "aa"): 1, ("aa", "a"): 2}) == ("aaaa", "a")
+        assert apply_merges("abcd", {("c", "d"): 0, ("b", "c"): 1, ("a", "bc"): 2}) == ("a", "b", "cd")
+
+    @given(trained_merges())
+    @example((["abab", "aaa"], [("a", "b"), ("ab", "ab"), ("a", "a"), ("aa", "a")]))
+    @example((["abcd"], [("c", "d"), ("b", "c"), ("a", "bc")]))
+    def test_encoding_repeats_the_training(self, trained: tuple[list[str], list[Merge]]) -> None:
+        """A word of the training has the pieces that it has at the end of the training."""
+        for word in trained[0]:
+            pieces = tuple(word)
+            for pair in trained[1]:
+                pieces = merge_pieces(pieces, pair, "".join(pair))
+            assert apply_merges(word, {pair: rank for rank, pair in enumerate(trained[1])}) == pieces
+
+    @given(trained_merges(), st.text("abc", max_size=12))
+    @example((["ab"], [("a", "b")]), "ab")
+    def test_pieces_are_the_word_and_no_merge_fits(self, trained: tuple[list[str], list[Merge]], word: str) -> None:
+        found = apply_merges(word, {pair: rank for rank, pair in enumerate(trained[1])})
+        assert "".join(found) == word
+        assert not {*pairwise(found)} & {*trained[1]}
 
 
 def test_added_tokens_are_found_first() -> None:

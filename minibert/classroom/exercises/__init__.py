@@ -5,6 +5,7 @@ import difflib
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises.adapters import ADAPTER_EXERCISES
 from minibert.classroom.exercises.attention import ATTENTION_EXERCISES
+from minibert.classroom.exercises.byte_pairs import BYTE_PAIR_EXERCISES
 from minibert.classroom.exercises.data import DATA_EXERCISES
 from minibert.classroom.exercises.distillation import DISTILLATION_EXERCISES
 from minibert.classroom.exercises.generation import GENERATION_EXERCISES
@@ -30,7 +31,7 @@ TOPICS = {
     "attention": ATTENTION_EXERCISES,
     "positions": POSITION_EXERCISES,
     "layers": LAYER_EXERCISES,
-    "data": DATA_EXERCISES,
+    "data": [*DATA_EXERCISES, *BYTE_PAIR_EXERCISES],
     "losses": OBJECTIVE_EXERCISES,
     "networks": NETWORK_EXERCISES,
     "optimization": OPTIMIZATION_EXERCISES,

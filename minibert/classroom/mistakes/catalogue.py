@@ -9,6 +9,7 @@ from minibert.classroom.mistakes.adapters import ADAPTER_MISTAKES
 from minibert.classroom.mistakes.attention import ATTENTION_MISTAKES
 from minibert.classroom.mistakes.attention_layers import ATTENTION_LAYER_MISTAKES
 from minibert.classroom.mistakes.bert import BERT_MISTAKES
+from minibert.classroom.mistakes.byte_pairs import BYTE_PAIR_MISTAKES
 from minibert.classroom.mistakes.cross_entropy import CROSS_ENTROPY_MISTAKES
 from minibert.classroom.mistakes.decoder_layers import DECODER_LAYER_MISTAKES
 from minibert.classroom.mistakes.decoders import DECODER_MISTAKES
@@ -53,6 +54,7 @@ CATALOGUE = (
     SCHEDULE_MISTAKES,
     GRADIENT_CLIPPING_MISTAKES,
     WORDPIECE_MISTAKES,
+    BYTE_PAIR_MISTAKES,
     MASKING_MISTAKES,
     SENTENCE_PAIR_MISTAKES,
     ATTENTION_LAYER_MISTAKES,
