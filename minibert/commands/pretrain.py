@@ -9,7 +9,7 @@ from tyro.conf import arg
 from minibert.commands.terminal import shell_command
 from minibert.commands.training import run_training
 from minibert.text.options import InvalidOption, TextOptions, VocabularyOptions
-from minibert.training.options import DeviceOptions, OutputOptions, PretrainingConfig
+from minibert.training.options import FAMILY_FIELDS, DeviceOptions, OutputOptions, PretrainingConfig
 
 if TYPE_CHECKING:
     from minibert.training.next_token import NextTokenTask
@@ -30,15 +30,18 @@ class Pretrain(OutputOptions):
     corpus: TextOptions = field(default_factory=TextOptions)
     start_from: Annotated[str | None, arg(name="from", metavar="CHECKPOINT")] = None
     """Trained model to begin with, instead of random weights: a folder with a checkpoint, or the id of a model on the Hugging
-    Face hub. Its tokenizer is used, too."""
+    Face hub. Its family and its tokenizer are used, too."""
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     training: PretrainingConfig = field(default_factory=PretrainingConfig)
     hardware: DeviceOptions = field(default_factory=DeviceOptions)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.start_from is not None and self.training.preset is not None:
-            raise InvalidOption("--preset and --from: give only one, the size of the model is that of the checkpoint")
+        if self.start_from is not None:
+            for name in ("preset", *FAMILY_FIELDS):
+                if getattr(self.training, name) is not None:
+                    both = f"--{name.replace('_', '-')} and --from"
+                    raise InvalidOption(f"{both}: give only one, the size of the model is that of the checkpoint")
         if self.start_from is not None and self.vocabulary != VocabularyOptions():
             raise InvalidOption(
                 "with --from, the vocabulary is that of the checkpoint: leave out --tokenizer, --vocab-size and the like"

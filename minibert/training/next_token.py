@@ -27,6 +27,7 @@ from minibert.training.next_token_text import describe_text, next_token_baseline
 from minibert.training.objective import LossSum, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
+from minibert.training.pretraining_families import check_fields
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
 
@@ -134,6 +135,7 @@ def prepare_next_token(
     Raises: ValueError for text, tokenizers, options and checkpoints that cannot be used, FileNotFoundError for missing ones.
     """
     check_examples(config.examples)
+    check_fields(config, "gpt2")
     start = None
     if start_from is not None:
         vocabulary = replace(vocabulary, tokenizer=start_from)

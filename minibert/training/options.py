@@ -26,6 +26,8 @@ FINE_TUNING_LEARNING_RATES = (5e-5, 1e-3)
 ADAPTER_LEARNING_RATES = (1e-3, 3e-3)
 """The same with an adapter, whose few parameters have to move further."""
 DEFAULT_PRESET: Preset = "tiny"
+FAMILY_FIELDS = ("embedding_size", "num_hidden_groups")
+"""Options of pretraining that are fields of the model's config in some families."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,12 @@ class PretrainingConfig:
     family: FamilyName | None = None
     """Family of the model. None: bert, or the family of the given checkpoint."""
     preset: Preset | None = None
-    """Size of the model, as in Turc et al. 2019 and Devlin et al. 2019. None: tiny, or the size of the given checkpoint."""
+    """Size of the model, as in Turc et al. 2019 and Devlin et al. 2019. None: tiny, or the size of the given checkpoint.
+    distilbert has half of the layers."""
+    embedding_size: int | None = None
+    """albert, electra: width of the embeddings. None: 128, as in the papers; that of the layers in large ELECTRAs."""
+    num_hidden_groups: int | None = None
+    """albert: number of layers with parameters of their own. None: 1, all layers share their parameters."""
     steps: int = 1000
     """Number of optimizer updates."""
     batch_size: int = 64
@@ -57,10 +64,15 @@ class PretrainingConfig:
     examples: ExampleConfig = field(default_factory=ExampleConfig)
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "steps", "batch_size")
+        _at_least_one(self, "steps", "batch_size", *FAMILY_FIELDS)
         _positive(self, "learning_rate", "max_grad_norm")
         _fraction(self, "warmup_fraction", "dropout")
         _not_negative(self, "weight_decay", "seed")
+
+    @property
+    def family_fields(self) -> dict[str, int]:
+        """The given options that are fields of the model's config in some families."""
+        return {name: value for name in FAMILY_FIELDS if (value := getattr(self, name)) is not None}
 
     @property
     def peak_learning_rate(self) -> float:

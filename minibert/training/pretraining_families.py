@@ -1,7 +1,7 @@
 """How each family is pretrained: network, objective, tokenizer and masks, for each task for sentence pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining
@@ -97,4 +97,17 @@ def complete(config: PretrainingConfig, model_type: str | None = None, source: s
     pairs = config.examples.pairs or default
     if pairs not in tasks:
         raise ValueError(f"--pairs {pairs}: a {family} is pretrained without it; use --pairs {' or '.join(tasks)}")
+    check_fields(config, family)
     return replace(config, family=family, examples=replace(config.examples, pairs=pairs))
+
+
+def check_fields(config: PretrainingConfig, family: str) -> None:
+    """Raise ValueError for an option that is no field of the model's config in this family."""
+    for name in config.family_fields:
+        having = [each for each, methods in METHODS.items() if name in _fields_of(next(iter(methods.values())))]
+        if family not in having:
+            raise ValueError(f"--{name.replace('_', '-')}: is for --family {' and '.join(having)}, not for {family}")
+
+
+def _fields_of(method: PretrainingMethod) -> set[str]:
+    return {each.name for each in fields(method.network.config_class)}

@@ -33,7 +33,7 @@ def load_start(source: str | Path, config: PretrainingConfig) -> PretrainedModel
 def new_model(config: PretrainingConfig, tokenizer: Tokenizer) -> PretrainedModel:
     """Create the model of a run, with the sizes of its preset and initial weights."""
     network, size = method_for(config).network, PRESETS[config.preset or DEFAULT_PRESET]
-    fields = {"vocab_size": vocabulary_size(tokenizer), **trained_fields(config, tokenizer)}
+    fields = {"vocab_size": vocabulary_size(tokenizer), **config.family_fields, **trained_fields(config, tokenizer)}
     model_config = network.config_class.of_size(size, **fields)
     not_for_tokens = model_config.max_position_embeddings - model_config.max_tokens
     return network(replace(model_config, max_position_embeddings=config.examples.max_length + not_for_tokens))

@@ -69,6 +69,29 @@ def assert_equal_in_transformers(folder: Path) -> None:
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["--family", "albert"], {"embedding_size": 8, "num_hidden_groups": 1, "num_hidden_layers": 2}),
+        (
+            ["--family", "albert", "--embedding-size", "4", "--num-hidden-groups", "2"],
+            {"embedding_size": 4, "num_hidden_groups": 2},
+        ),
+        (["--family", "electra", "--embedding-size", "5"], {"embedding_size": 5, "hidden_size": 8}),
+        (["--family", "distilbert"], {"num_hidden_layers": 1, "max_position_embeddings": 16}),
+        (
+            ["--family", "roberta"],
+            {"max_position_embeddings": 18, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1},
+        ),
+    ],
+)
+def test_the_sizes_are_those_of_the_preset_and_of_the_family(words: list[str], fields: dict[str, Any]) -> None:
+    assert pretrain(*words, steps=1) == 0
+    config = load("out").config
+    assert {name: getattr(config, name) for name in fields} == fields
+    assert (config.hidden_size, config.max_tokens) == (8, 16)
+
+
 @pytest.mark.parametrize("family", METHODS)
 def test_a_checkpoint_of_any_family_is_trained_further(family: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Its family and the family's task are those of the checkpoint. A run that contradicts them is refused."""
@@ -105,6 +128,11 @@ def losses_of(entry: dict[str, Any]) -> dict[str, Any]:
     [
         (["--family", "roberta", "--pairs", "nsp"], "--pairs nsp: a roberta is pretrained without it; use --pairs none"),
         (["--family", "distilbert", "--pairs", "sop"], "use --pairs none"),
+        (["--family", "electra", "--num-hidden-groups", "2"], "--num-hidden-groups: is for --family albert, not for electra"),
+        (["--embedding-size", "4"], "--embedding-size: is for --family albert and electra, not for bert"),
+        (["--from", "x", "--num-hidden-groups", "1"], "--num-hidden-groups and --from: give only one"),
+        (["--family", "albert", "--num-hidden-groups", "9"], "num_hidden_groups must be at most num_hidden_layers, 2, not 9"),
+        (["--family", "roberta", "--vocab-size", "60"], "vocab_size 60 is too small: special tokens and bytes need 261"),
     ],
 )
 def test_what_does_not_fit_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
