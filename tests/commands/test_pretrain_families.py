@@ -75,13 +75,13 @@ def assert_equal_in_transformers(folder: Path) -> None:
         (["--family", "albert"], {"embedding_size": 8, "num_hidden_groups": 1, "num_hidden_layers": 2}),
         (
             ["--family", "albert", "--embedding-size", "4", "--num-hidden-groups", "2"],
-            {"embedding_size": 4, "num_hidden_groups": 2},
+            {"embedding_size": 4, "layer_groups": 2},
         ),
         (["--family", "electra", "--embedding-size", "5"], {"embedding_size": 5, "hidden_size": 8}),
         (["--family", "distilbert"], {"num_hidden_layers": 1, "max_position_embeddings": 16}),
         (
             ["--family", "roberta"],
-            {"max_position_embeddings": 18, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1},
+            {"max_position_embeddings": 18, "type_vocab_size": 1, "pad_token_id": 1},
         ),
     ],
 )
