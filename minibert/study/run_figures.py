@@ -16,7 +16,7 @@ UNIT = "nats per target"
 def loss_figure(record: RunRecord, baselines: Mapping[str, float]) -> Figure:
     """Draw the training and validation loss of a run with its baselines, and the band of the reference runs if it has one.
 
-    If the task declares another curve, such as BLEU, it is drawn next to the losses.
+    If the task declares another curve, such as BLEU, it is drawn next to the losses, with its baseline.
     """
     metrics = record.task_metrics
     training = record.curve(metrics.training_loss)
@@ -34,7 +34,10 @@ def loss_figure(record: RunRecord, baselines: Mapping[str, float]) -> Figure:
         )
     ]
     if metrics.curve is not None and (points := record.curve(metrics.curve.metric)):
-        drawings.append(figures.line_chart({record.name: points}, "step", metrics.curve.heading, "on validation data"))
+        curves = {record.name: points}
+        if metrics.curve_baseline is not None:
+            curves[f"baseline: {metrics.curve_baseline.heading}"] = record.curve(metrics.curve_baseline.metric)
+        drawings.append(figures.line_chart(curves, "step", metrics.curve.heading, "on validation data"))
     return figure(*drawings)
 
 

@@ -37,6 +37,8 @@ from minibert.training.reference_runs import reference_for
 from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
 
 REPLACED_ACCURACY = Column("replaced acc.", "validation_replaced_accuracy", ".1%")
+ORIGINAL_SHARE = Column('always "original"', "validation_original_share", ".1%")
+"""Accuracy of the discriminator of an ELECTRA, and that of the answer "original" for every token."""
 PRETRAINING = TaskMetrics(
     task="pretraining",
     term="mlm",
@@ -46,9 +48,10 @@ PRETRAINING = TaskMetrics(
         Column("NSP acc.", "validation_nsp_accuracy", ".1%"),
         Column("SOP acc.", "validation_sop_accuracy", ".1%"),
         REPLACED_ACCURACY,
-        Column("original", "validation_original_share", ".1%"),
+        ORIGINAL_SHARE,
     ),
     curve=REPLACED_ACCURACY,
+    curve_baseline=ORIGINAL_SHARE,
 )
 TERMS = {"mlm": "MLM", "nsp": "NSP", "sop": "SOP", "replaced": "replaced-token"}
 """The terms of the objectives, in words."""

@@ -67,6 +67,8 @@ class TaskMetrics:
     """Validation metrics in the table of `minibert runs`."""
     curve: Column | None = None
     """Validation metric that is drawn next to the loss."""
+    curve_baseline: Column | None = None
+    """Its baseline, if that changes from evaluation to evaluation."""
 
     @property
     def training_loss(self) -> str:

@@ -107,6 +107,16 @@ class TestReplacedTokenLabels:
         assert torch.equal(labels, replaced_token_labels(ids, others, keep))
         assert torch.equal(labels, replaced_token_labels(3 - others, 3 - ids, keep))
 
+    @given(seeds, sizes)
+    def test_padding_has_no_label(self, seed: int, tokens: int) -> None:
+        """Whatever its ids are, and the labels of the other tokens do not depend on it."""
+        generator = torch.Generator().manual_seed(seed)
+        corrupted, original = (torch.randint(0, 3, (tokens,), generator=generator) for _ in range(2))
+        keep = torch.arange(tokens) < tokens // 2
+        labels = replaced_token_labels(corrupted, original, keep)
+        assert (labels[~keep] == IGNORE_INDEX).all()
+        assert torch.equal(labels[keep], replaced_token_labels(corrupted[keep], original[keep], keep[keep]))
+
 
 class TestReplacedTokenLoss:
     @given(seeds, sizes)

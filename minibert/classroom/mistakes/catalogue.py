@@ -28,6 +28,7 @@ from minibert.classroom.mistakes.online_softmax import ONLINE_SOFTMAX_MISTAKES
 from minibert.classroom.mistakes.perplexity import PERPLEXITY_MISTAKES
 from minibert.classroom.mistakes.pretraining_losses import PRETRAINING_LOSS_MISTAKES
 from minibert.classroom.mistakes.relative_positions import RELATIVE_POSITION_MISTAKES
+from minibert.classroom.mistakes.replaced_tokens import REPLACED_TOKEN_MISTAKES
 from minibert.classroom.mistakes.sampling import SAMPLING_MISTAKES
 from minibert.classroom.mistakes.schedules import SCHEDULE_MISTAKES
 from minibert.classroom.mistakes.sentence_pairs import SENTENCE_PAIR_MISTAKES
@@ -48,6 +49,7 @@ CATALOGUE = (
     FEED_FORWARD_MISTAKES,
     CROSS_ENTROPY_MISTAKES,
     PRETRAINING_LOSS_MISTAKES,
+    REPLACED_TOKEN_MISTAKES,
     PERPLEXITY_MISTAKES,
     DISTILLATION_MISTAKES,
     ADAMW_MISTAKES,

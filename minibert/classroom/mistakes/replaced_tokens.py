@@ -1,0 +1,98 @@
+"""Mistakes in replaced-token detection, the pretraining of ELECTRA."""
+
+from minibert.classroom.mistakes.mistake import Kind, Mistake
+from minibert.equations import electra_loss, replaced_token_labels, replaced_token_loss, sample_tokens
+
+SUM = "(sums <= uniform[..., None].double() * sums[..., -1:]).sum(dim=-1)"
+LOSSES = "binary_cross_entropy(logits, targets.to(logits.dtype)).masked_fill(~counted, 0.0)"
+
+REPLACED_TOKEN_MISTAKES = [
+    Mistake(
+        "most likely token in place of a sample",
+        sample_tokens,
+        ((SUM, "sums.diff(dim=-1, prepend=torch.zeros_like(sums[..., :1])).argmax(dim=-1)"),),
+        "The generator's best prediction is taken, not a sample.",
+        "Frequent tokens alone are proposed, and the discriminator learns to detect these.",
+        "learners",
+        message="You took the most likely token. Draw one with the random number.",
+    ),
+    Mistake(
+        "sample of uniform probabilities",
+        sample_tokens,
+        (("torch.softmax(at_least_float32(logits.detach()), dim=-1)", "torch.ones_like(at_least_float32(logits.detach()))"),),
+        "Every token of the vocabulary is equally likely.",
+        "Most replacements are so odd that they are easy to detect.",
+        "random replacement, as in BERT's 10%",
+        message="You gave all tokens the same probability. Use those of the generator.",
+    ),
+    Mistake(
+        "sum of probabilities compared with u itself",
+        sample_tokens,
+        (("uniform[..., None].double() * sums[..., -1:]", "uniform[..., None].double()"),),
+        "The last sum of probabilities is 1 only up to rounding, and a number above it leaves the vocabulary.",
+        "Very rarely the id is the size of the vocabulary, and the embedding fails.",
+        "learners",
+        Kind.UNSAFE,
+        message="The sum of all probabilities may be less than 1 by rounding. Compare with a share of it.",
+    ),
+    Mistake(
+        "labels of original tokens",
+        replaced_token_labels,
+        (("corrupted_ids != original_ids", "corrupted_ids == original_ids"),),
+        "The label 1 means that a token is original.",
+        "The head of a published ELECTRA says the opposite.",
+        "readers of the paper, where D is the probability of a real token",
+        Kind.CONVENTION,
+        message="You gave original tokens the label 1. It is for replaced ones.",
+    ),
+    Mistake(
+        "labels of padding",
+        replaced_token_labels,
+        ((".masked_fill(~keep, IGNORE_INDEX)", ""),),
+        "Padding has the label 0.",
+        "Padding is always original and easy, and it dominates the loss.",
+        "learners",
+        message="You gave padding a label. Its label is IGNORE_INDEX.",
+    ),
+    Mistake(
+        "loss of replaced tokens only",
+        replaced_token_loss,
+        ((LOSSES, f"{LOSSES} * targets"),),
+        "Original tokens have no loss.",
+        'The answer "replaced" for every token has the loss 0.',
+        "learners: a loss over masked tokens, as in BERT",
+        message="You left out the loss of the original tokens.",
+    ),
+    Mistake(
+        "binary loss of padding",
+        replaced_token_loss,
+        ((".masked_fill(~counted, 0.0)", ""),),
+        "Padding has a loss.",
+        "The loss depends on the amount of padding.",
+        "learners",
+        message="You gave tokens without a label a loss too.",
+    ),
+    Mistake(
+        "no weight of the discriminator",
+        electra_loss,
+        (("discriminator_weight * discriminator_loss", "discriminator_loss"),),
+        "Both losses have the weight 1.",
+        "The discriminator's loss is smaller than 1, so the shared embeddings are those of the generator.",
+        "learners",
+        message="You left out the weight λ of the discriminator's loss.",
+    ),
+    Mistake(
+        "weight of the generator",
+        electra_loss,
+        (
+            (
+                "generator_loss + discriminator_weight * discriminator_loss",
+                "discriminator_weight * generator_loss + discriminator_loss",
+            ),
+        ),
+        "The generator's loss has the weight of the discriminator's.",
+        "The discriminator, which is kept after training, is hardly trained.",
+        "learners",
+        message="You gave the weight λ to the generator. It belongs to the discriminator's loss.",
+    ),
+]
