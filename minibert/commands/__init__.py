@@ -20,6 +20,7 @@ from minibert.commands import (
     class_nbgrader,
     class_new,
     class_release,
+    distill,
     docs,
     embed,
     equations,
@@ -60,6 +61,7 @@ from minibert.training.options import OutputOptions
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "quickstart": (quickstart.Quickstart, quickstart.run),
     "pretrain": (pretrain.Pretrain, pretrain.run),
+    "distill": (distill.Distill, distill.run),
     **{f"finetune {name}": (kind, finetune.run) for name, kind in finetune.TASKS.items()},
     "finetune multi": (finetune_multi.FinetuneMulti, finetune_multi.run),
     "runs": (runs.Runs, runs.run),

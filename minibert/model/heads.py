@@ -221,7 +221,8 @@ class BertForMaskedLM(BertWithHead):
         if labels_at is not None:
             return MaskedLMSums(*self.mlm.loss_sum(hidden, self.bert.embeddings.words.weight, labels_at))
         logits = self.mlm(hidden, self.bert.embeddings.words.weight)
-        return MaskedLMOutput(logits, None if labels is None else masked_lm_loss(logits, labels))
+        loss = None if labels is None else masked_lm_loss(logits, labels)
+        return MaskedLMOutput(logits, loss, encoded.last_hidden_state)
 
 
 class BertForNextSentencePrediction(BertWithHead):

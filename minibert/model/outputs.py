@@ -61,6 +61,8 @@ class MaskedLMOutput(ModelOutput):
 
     logits: Float[Tensor, "*positions vocabulary"]
     loss: Float[Tensor, ""] | None = None
+    last_hidden_state: Float[Tensor, "batch tokens width"] | None = None
+    """One vector per token, from the encoder."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -42,6 +42,7 @@ OWN_TESTS = {
 """Tests that check results, too. A section that is named in one of them in a call of `blocks` is run there."""
 SHORTER = {
     "pretrain": ["--steps", "2", "--max-length", "32"],
+    "distill": ["--steps", "2", "--max-length", "32"],
     "train-letters": ["--steps", "2", "--letters", "4"],
     "train-translator": ["--steps", "2", "--vocab-size", "60"],
     "swap": ["--seconds", "0.1"],

@@ -19,6 +19,7 @@ MULTI = f"{{}}=classify\x1f--train\x1f{ROWS}"
 BASES = {
     "quickstart": "--out file",
     "pretrain": f"--text {CORPUS} --vocab-size 60 {TINY}",
+    "distill": f"{BERT} --text {CORPUS} {TINY}",
     "finetune classify": f"--train {ROWS} --from {BERT} {TINY}",
     "finetune tag": f"--train tags.txt --from {BERT} {TINY}",
     "finetune answer": f"--train squad.json --from {BERT} --overlap 4 {TINY}",
