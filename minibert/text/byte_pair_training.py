@@ -23,7 +23,7 @@ BEFORE_SPACE = re.compile(r"(?<=\S)(?= )")
 def train_byte_pair_tokenizer(
     documents: Iterable[Document], vocab_size: int = 8000, names: Mapping[str, str] = ROBERTA_TOKENS
 ) -> Tokenizer:
-    """Train a tokenizer of byte-level BPE on documents.
+    """Train a tokenizer of byte-level BPE on documents, whose sentences are joined with spaces.
 
     Args:
         vocab_size: maximum size of the vocabulary, including special tokens and the 256 bytes.
@@ -31,8 +31,8 @@ def train_byte_pair_tokenizer(
 
     Raises: ValueError if the vocabulary is too small for the special tokens and bytes.
     """
-    sentences = (sentence for document in documents for sentence in document.sentences)
-    return build_byte_pair_tokenizer(train_byte_pairs(count_byte_words(sentences), vocab_size, names.values()), names)
+    words = count_byte_words(" ".join(document.sentences) for document in documents)
+    return build_byte_pair_tokenizer(train_byte_pairs(words, vocab_size, names.values()), names)
 
 
 def count_byte_words(texts: Iterable[str]) -> Counter[str]:

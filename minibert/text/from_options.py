@@ -29,6 +29,8 @@ NewTokenizer = Literal["bert", "roberta", "gpt2"]
 """Model whose kind of tokenizer is trained."""
 BYTE_PAIR_TOKENS = {"roberta": ROBERTA_TOKENS, "gpt2": GPT2_TOKENS}
 """Special tokens of the models with byte-level BPE."""
+SENTENCE_START = {"roberta": " ", "gpt2": ""}
+"""What is before a sentence in a document: after another sentence, or at the start of a line (`minibert.text.tokenized`)."""
 NEEDED_TOKENS = {"bert": SPECIAL_TOKENS, "roberta": SPECIAL_TOKENS, "gpt2": (END_OF_TEXT,)}
 """Special tokens without which a model cannot be trained, by BERT's names, and GPT-2's for the end of a document."""
 
@@ -58,7 +60,7 @@ def make_tokenizer(options: VocabularyOptions, texts: Iterable[str], kind: NewTo
     if options.pieces == "characters":
         return _characters(options, texts, kind)
     if kind in BYTE_PAIR_TOKENS:
-        return _train_byte_pairs(options, texts, BYTE_PAIR_TOKENS[kind])
+        return _train_byte_pairs(options, (SENTENCE_START[kind] + text for text in texts), BYTE_PAIR_TOKENS[kind])
     lowercase = not options.cased
     if options.trainer == "tokenizers":
         vocabulary = train_with_tokenizers(texts, options.vocab_size, lowercase, options.alphabet_size)

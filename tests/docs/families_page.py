@@ -7,6 +7,7 @@ from minibert.model.bert import PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.families import FAMILIES, Family
 from minibert.model.structure import Structure
+from minibert.text.tokenizer_files import MODEL_TYPES
 
 HEAD = """# BERT's family: what changed from BERT
 
@@ -32,6 +33,15 @@ PAPERS = {
     "electra": ("Clark et al. 2020", "https://arxiv.org/abs/2003.10555"),
     "distilbert": ("Sanh et al. 2019", "https://arxiv.org/abs/1910.01108"),
 }
+TOKENIZERS = {"bert": "WordPiece", "roberta": "byte-level BPE", "albert": "SentencePiece, unigram"}
+PAIRS = {
+    "bert": "`[CLS] A [SEP] B [SEP]`",
+    "roberta": "`<s> A </s></s> B </s>`",
+    "albert": "`[CLS] A [SEP] B [SEP]`",
+}
+"""Tokenizers by their kind, and the special tokens around two texts."""
+TOKENIZER_NOTE = """[Lesson 7](../lessons/07_wordpiece.py) has WordPiece and byte-level BPE by hand: training and encoding.
+`minibert tokenize CHECKPOINT "a text" --explain` shows every step of both.""".splitlines()
 FILE = "../minibert/model/families.py"
 
 
@@ -42,8 +52,13 @@ def overview() -> list[str]:
     lines = ["| | BERT | " + " | ".join(family.title for family in FAMILIES.values()) + " |", "|---|" + "---|" * len(configs)]
     for part in [*parts, "max_tokens"]:
         values = [shown(getattr(config, part)) for config in configs]
-        lines.append(f"| {meaning(part)} | " + " | ".join(values[:1] + [bold(value, values[0]) for value in values[1:]]) + " |")
-    return lines
+        lines.append(row(meaning(part), values))
+    kinds = [MODEL_TYPES[config.model_types[0]] for config in configs]
+    return [*lines, row("tokenizer", [TOKENIZERS[kind] for kind in kinds]), row("two texts", [PAIRS[kind] for kind in kinds])]
+
+
+def row(title: str, values: list[str]) -> str:
+    return f"| {title} | " + " | ".join(values[:1] + [bold(value, values[0]) for value in values[1:]]) + " |"
 
 
 def shown(value: object) -> str:
@@ -100,7 +115,14 @@ def section(name: str, family: Family) -> list[str]:
 def page() -> str:
     """Return the page."""
     lines = [*HEAD.splitlines(), "", "## Overview", ""]
-    lines += ["Values are those of the default configs. What differs from BERT is bold.", "", *overview(), ""]
+    lines += [
+        "Values are those of the default configs. What differs from BERT is bold.",
+        "",
+        *overview(),
+        "",
+        *TOKENIZER_NOTE,
+        "",
+    ]
     for name, family in FAMILIES.items():
         lines += section(name, family)
     return "\n".join(lines).rstrip() + "\n"

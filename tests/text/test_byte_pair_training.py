@@ -134,9 +134,9 @@ def test_counting_equals_its_definition(texts: list[str]) -> None:
 
 
 def test_tokenizer_of_documents() -> None:
-    """`train_byte_pair_tokenizer` counts the sentences of all documents."""
+    """`train_byte_pair_tokenizer` counts the words of all documents: those after the first begin with a space."""
     documents = [Document("a", ("hug hug", "pug")), Document("b", ("hug",))]
-    expected = train_byte_pairs({"hug": 2, "Ġhug": 1, "pug": 1}, 265, ROBERTA_TOKENS.values())
+    expected = train_byte_pairs({"hug": 2, "Ġhug": 1, "Ġpug": 1}, 265, ROBERTA_TOKENS.values())
     vocabulary = train_byte_pair_tokenizer(documents, vocab_size=265).get_vocab()
     assert sorted(vocabulary, key=vocabulary.__getitem__)[261:] == ["".join(merge) for merge in expected]
     assert len(train_byte_pair_tokenizer(documents, 260, GPT2_TOKENS).get_vocab()) == 259  # no other pair occurs twice

@@ -67,6 +67,14 @@ def test_byte_level_bpe_is_trained_with_the_options(monkeypatch: pytest.MonkeyPa
         make_tokenizer(VocabularyOptions(alphabet_size=300), TEXTS, kind)
 
 
+def test_sentences_of_roberta_begin_with_a_space() -> None:
+    """As in the examples, where they follow other sentences. Those of GPT-2 begin lines."""
+    cases: list[tuple[Any, str]] = [("roberta", "Ġab"), ("gpt2", "ab")]
+    for kind, piece in cases:
+        tokenizer = make_tokenizer(VocabularyOptions(vocab_size=270), ["ab"] * 3, kind)
+        assert tokenizer.token_to_id(piece) is not None
+
+
 def test_a_model_needs_its_special_tokens(tmp_path: Path) -> None:
     tokenizer_in(tmp_path, VocabularyOptions(vocab_size=270), TEXTS, create=True, kind="gpt2")
     with pytest.raises(ValueError, match=r"has no \[PAD\]"):
