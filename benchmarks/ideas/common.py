@@ -47,7 +47,7 @@ from minibert.training.finetuning import FineTuning
 from minibert.training.logits import predict
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
-from minibert.training.pretraining import PretrainingObjective
+from minibert.training.pretraining_objectives import PretrainingObjective
 from minibert.training.run import TrainingRun
 
 ROOT = Path(__file__).parents[2]
