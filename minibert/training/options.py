@@ -26,6 +26,8 @@ FINE_TUNING_LEARNING_RATES = (5e-5, 1e-3)
 ADAPTER_LEARNING_RATES = (1e-3, 3e-3)
 """The same with an adapter, whose few parameters have to move further."""
 DEFAULT_PRESET: Preset = "tiny"
+MAX_EMBEDDING_SIZE = 2**14
+"""Largest width of embeddings that are not as wide as the layers. A vocabulary of 30,000 pieces then has 2 GB."""
 FAMILY_FIELDS = ("embedding_size", "num_hidden_groups")
 """Options of pretraining that are fields of the model's config in some families."""
 
@@ -65,6 +67,8 @@ class PretrainingConfig:
 
     def __post_init__(self) -> None:
         _at_least_one(self, "steps", "batch_size", *FAMILY_FIELDS)
+        if self.embedding_size is not None and self.embedding_size > MAX_EMBEDDING_SIZE:
+            raise InvalidOption(f"embedding_size {self.embedding_size}: must be at most {MAX_EMBEDDING_SIZE:,}")
         _positive(self, "learning_rate", "max_grad_norm")
         _fraction(self, "warmup_fraction", "dropout")
         _not_negative(self, "weight_decay", "seed")

@@ -11,11 +11,13 @@ import torch
 from minibert import load
 from minibert.commands import main
 from minibert.model import PRESETS
+from minibert.study.run_figures import loss_figure
 from minibert.text.tokenizer import load_tokenizer
 from minibert.training.options import FamilyName
 from minibert.training.pretraining_families import METHODS
 from minibert.training.pretraining_tasks import PREPARATIONS
-from minibert.training.records import read_metrics, read_settings
+from minibert.training.records import RunRecord, read_metrics, read_settings
+from tests.processes import ForkedCommand
 
 transformers = pytest.importorskip("transformers")
 WORDS = [f"{a}{b}" for a in "abcdef" for b in "uvwxyz"]
@@ -23,16 +25,21 @@ TEXT = "\n\n".join(
     "\n".join(" ".join(WORDS[(5 * d + 3 * s + w) % len(WORDS)] for w in range(6)) + "." for s in range(4)) for d in range(30)
 )
 SHORT = ["--batch-size", "4", "--max-length", "16", "--vocab-size", "280", "--device", "cpu", "--layout", "lines"]
+SMALL = replace(PRESETS["tiny"], hidden_size=8, num_attention_heads=2, intermediate_size=12)
 METHOD_OF_EACH = [(family, pairs) for family, methods in METHODS.items() for pairs in methods]
 
 
 @pytest.fixture(autouse=True)
 def small_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every command of this file quick, in a folder with a text."""
-    small = replace(PRESETS["tiny"], hidden_size=8, num_attention_heads=2, intermediate_size=12)
-    monkeypatch.setitem(PRESETS, "tiny", small)
+    monkeypatch.setitem(PRESETS, "tiny", SMALL)
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_text(TEXT)
+
+
+def make_small() -> None:
+    """Do the same in another process."""
+    PRESETS["tiny"] = SMALL
 
 
 def pretrain(*words: str, out: str = "out", steps: int = 2) -> int:
@@ -129,6 +136,8 @@ def losses_of(entry: dict[str, Any]) -> dict[str, Any]:
         (["--family", "roberta", "--pairs", "nsp"], "--pairs nsp: a roberta is pretrained without it; use --pairs none"),
         (["--family", "distilbert", "--pairs", "sop"], "use --pairs none"),
         (["--family", "electra", "--num-hidden-groups", "2"], "--num-hidden-groups: is for --family albert, not for electra"),
+        (["--family", "albert", "--embedding-size", f"{10**12}"], "embedding_size 1000000000000: must be at most 16,384"),
+        (["--family", "gpt2", "--embedding-size", "4"], "--embedding-size: is for --family albert and electra, not for gpt2"),
         (["--embedding-size", "4"], "--embedding-size: is for --family albert and electra, not for bert"),
         (["--from", "x", "--num-hidden-groups", "1"], "--num-hidden-groups and --from: give only one"),
         (["--family", "albert", "--num-hidden-groups", "9"], "num_hidden_groups must be at most num_hidden_layers, 2, not 9"),
@@ -138,3 +147,42 @@ def losses_of(entry: dict[str, Any]) -> dict[str, Any]:
 def test_what_does_not_fit_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert pretrain(*words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_figure_has_the_accuracy_of_the_discriminator_and_its_baseline() -> None:
+    assert pretrain("--family", "electra", "--evaluate-every", "2", "--validation-fraction", "0.2", steps=4) == 0
+    record = RunRecord.read(Path("out"))
+    _, accuracies = loss_figure(record, {}).axes
+    names = ("validation_replaced_accuracy", "validation_original_share")
+    assert [[*line.get_ydata()] for line in accuracies.lines] == [[each[name] for each in record.evaluations] for name in names]
+    assert [each["step"] for each in record.evaluations] == [2, 4]
+
+
+@pytest.mark.slow
+def test_the_discriminator_is_better_than_its_baseline() -> None:
+    """In a text in which each word follows from its neighbors."""
+    steps = ["--max-length", "32", "--batch-size", "32", "--dropout", "0", "--learning-rate", "1e-2"]
+    assert pretrain("--family", "electra", *steps, "--validation-fraction", "0.2", steps=300) == 0
+    scores = RunRecord.read(Path("out")).last_evaluation
+    assert scores["validation_replaced_accuracy"] > scores["validation_original_share"] + 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_two_processes_train_electra_as_one_does(sharding: str) -> None:
+    """The shared embeddings, too. A sharded run resumes, with the same results."""
+    exact = ["--family", "electra", "--dropout", "0", "--precision", "float64", "--checkpoint-every", "2"]
+    assert pretrain(*exact, steps=4, out="one") == 0
+    command = ["pretrain", "--text", "corpus.txt", "--out", "two", "--steps", "4", *SHORT, *exact, "--sharding", sharding]
+    small = "from tests.commands.test_pretrain_families import make_small; make_small()"
+    for more in ([], ["--resume"]):
+        process = ForkedCommand([*command, *more], setup=small, processes=2)
+        shown, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, shown
+        one, two = (
+            [[each[name] for name in ("mlm_loss", "replaced_loss", "gradient_norm")] for each in read_metrics(Path(folder))]
+            for folder in ("one", "two")
+        )
+        assert two == [pytest.approx(each, rel=1e-10) for each in one]
+        shutil.rmtree("two/checkpoints/step-000004")
+        Path("two/model.safetensors").unlink()
