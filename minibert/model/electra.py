@@ -24,6 +24,8 @@ DISCRIMINATOR = cast("type[ReplacedTokenDetection]", NETWORKS["ElectraForPreTrai
 GENERATOR = cast("type[BertForMaskedLM]", NETWORKS["ElectraForMaskedLM"])
 SHARED = "bert.embeddings."
 """Start of the names of the parameters that both networks share."""
+SHARED_SIZES = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size")
+"""Fields that are equal in both configs."""
 GENERATOR_FOLDER = "generator"
 """Folder of the generator, in that of the discriminator."""
 
@@ -61,6 +63,8 @@ class ElectraWithGenerator(PretrainedModel):
         config: the config of the discriminator.
         generator: that of the generator; None for `generator_config`.
 
+    Raises: ValueError for a generator with embeddings of another size.
+
     Source: Clark et al. 2020, sections 2 and 3.2. The shared embeddings are the whole module with its normalization, as in the
         authors' code.
     """
@@ -76,8 +80,12 @@ class ElectraWithGenerator(PretrainedModel):
         attention: AttentionImplementation = "auto",
     ) -> None:
         super().__init__(config)
+        generator = generator or generator_config(config)
+        for name in SHARED_SIZES:
+            if (own := getattr(generator, name)) != (other := getattr(config, name)):
+                raise ValueError(f"the generator has {name} {own}, but its discriminator {other}: they share their embeddings")
         self.discriminator = DISCRIMINATOR(config, attention)
-        self.generator = GENERATOR(generator or generator_config(config), attention)
+        self.generator = GENERATOR(generator, attention)
         del self.generator.bert.embeddings
         # Not registered as a module of the generator, so that a state dict has the shared parameters once.
         object.__setattr__(self.generator.bert, "embeddings", self.discriminator.bert.embeddings)
@@ -140,7 +148,10 @@ class ElectraWithGenerator(PretrainedModel):
         folder = Path(source, GENERATOR_FOLDER)
         generator = GENERATOR.from_pretrained(folder, attention, dtype) if (folder / CONFIG_FILE).is_file() else None
         of_generator = None if generator is None else cast("ElectraConfig", generator.config)
-        model = cls(cast("ElectraConfig", discriminator.config), of_generator, attention)
+        try:
+            model = cls(cast("ElectraConfig", discriminator.config), of_generator, attention)
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from error
         model.to(next(discriminator.parameters()).dtype)
         if generator is None:
             warnings.warn(f"{source}: has no folder {GENERATOR_FOLDER}, so a new generator is initialized", stacklevel=2)

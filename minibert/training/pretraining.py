@@ -1,4 +1,4 @@
-"""BERT pretraining: masked language modeling and next-sentence prediction (Devlin et al. 2019, section 3.1)."""
+"""Pretraining of BERT and its relatives on masked text (Devlin et al. 2019, section 3.1; `pretraining_families`)."""
 
 import math
 from collections.abc import Sequence

@@ -187,6 +187,11 @@ def test_without_a_generator_a_new_one_is_made(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="has no folder generator, so a new generator is initialized"):
         model = ElectraWithGenerator.from_pretrained(tmp_path)
     assert model.generator.config == generator_config(CONFIG)
+    NETWORKS["ElectraForMaskedLM"](replace(generator_config(CONFIG), vocab_size=50)).save_pretrained(
+        tmp_path / GENERATOR_FOLDER
+    )
+    with pytest.raises(ValueError, match="generator: the generator has vocab_size 50, but its discriminator 41"):
+        ElectraWithGenerator.from_pretrained(tmp_path)
     with pytest.raises(ValueError, match="labels: this network has no classification head"):
         ElectraWithGenerator.from_pretrained(tmp_path, labels=["a", "b"])
 
