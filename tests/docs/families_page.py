@@ -26,6 +26,7 @@ print(sum(parameter.numel() for parameter in albert.parameters()))
 ```
 
 A checkpoint is loaded as one of BERT is, `load("folder")`, and `save_pretrained` writes one that transformers reads.
+`minibert pretrain --family` [pretrains](pretraining.md#other-families) each of them.
 """
 PAPERS = {
     "roberta": ("Liu et al. 2019", "https://arxiv.org/abs/1907.11692"),
