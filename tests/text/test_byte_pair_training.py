@@ -107,6 +107,13 @@ def test_a_special_token_may_be_spelled_like_a_merged_one() -> None:
     assert byte_pair_vocabulary(merges, special) == sorted(ids, key=ids.__getitem__)
 
 
+def test_the_id_of_a_special_token_breaks_a_tie() -> None:
+    """A merged pair that is spelled like a special token has its id, which is smaller than those of the bytes."""
+    counts = {"ug": 1, "ugs": 3, "yz": 3}
+    assert train_byte_pairs(counts, 260, ["<s>", "ug"]) == [("u", "g"), ("ug", "s"), ("y", "z")]
+    assert train_byte_pairs(counts, 260, ["<s>", "</s>"]) == [("u", "g"), ("y", "z")]
+
+
 def test_the_alphabet() -> None:
     """A letter for each byte, as in `tokenizers`, and back."""
     assert sorted(BYTE_LETTERS) == sorted(pre_tokenizers.ByteLevel.alphabet())
