@@ -146,6 +146,7 @@ def test_tokenizer_of_documents() -> None:
     expected = train_byte_pairs({"hug": 2, "Ġhug": 1, "Ġpug": 1}, 265, ROBERTA_TOKENS.values())
     vocabulary = train_byte_pair_tokenizer(documents, vocab_size=265).get_vocab()
     assert sorted(vocabulary, key=vocabulary.__getitem__)[261:] == ["".join(merge) for merge in expected]
+    assert train_byte_pair_tokenizer(documents).get_vocab() == vocabulary  # the usual size is large enough for all merges
     assert len(train_byte_pair_tokenizer(documents, 260, GPT2_TOKENS).get_vocab()) == 259  # no other pair occurs twice
 
 
