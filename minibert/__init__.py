@@ -49,6 +49,7 @@ _MODULES = {
     "GPT2LMHeadModel": "model",
     "LoRA": "model.adapters",
     "MaskedLMObjective": "training.pretraining_objectives",
+    "NextTokenObjective": "training.next_token",
     "PRESETS": "model",
     "PretrainingObjective": "training.pretraining_objectives",
     "TRANSFORMERS": "model",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from minibert.training.logits import predict as predict
     from minibert.training.loop import evaluate as evaluate
     from minibert.training.loop import train as train
+    from minibert.training.next_token import NextTokenObjective as NextTokenObjective
     from minibert.training.optimizer import adamw as adamw
     from minibert.training.optimizer import warmup_linear as warmup_linear
     from minibert.training.pretraining_objectives import MaskedLMObjective as MaskedLMObjective

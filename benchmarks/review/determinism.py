@@ -41,6 +41,7 @@ MORE = {
         "--family albert --embedding-size 16 --num-hidden-groups 2",
         "--family electra --show 1",
         "--family distilbert",
+        "--family gpt2 --pieces characters",
     ],
     "finetune classify": ["--adapter lora", "--learning-curve 4,all --seeds 2", "--balanced-classes --feature-extraction"],
     "evaluate": ["--out report --receipt"],

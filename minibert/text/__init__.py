@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 _MODULES = {
     "ExampleConfig": "options",
     "LabeledExamples": "labeled.examples",
+    "PackedExamples": "packing",
     "ParallelExamples": "parallel",
     "PretrainingExamples": "examples",
     "TokenizedCorpus": "tokenized",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from minibert.text.labeled.squad import read_squad as read_squad
     from minibert.text.labeled.tables import read_table as read_table
     from minibert.text.options import ExampleConfig as ExampleConfig
+    from minibert.text.packing import PackedExamples as PackedExamples
     from minibert.text.parallel import ParallelExamples as ParallelExamples
     from minibert.text.parallel import read_parallel as read_parallel
     from minibert.text.splits import split_documents as split_documents

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from minibert import load
@@ -15,6 +16,7 @@ from minibert.model import PRESETS
 from minibert.text.tokenizer import END_OF_TEXT, load_tokenizer
 from minibert.training.records import read_metrics, read_settings
 from tests.commands.test_pretrain_families import TEXT, losses_of
+from tests.processes import start
 from tests.trained_models import WORDS, write_checkpoint
 
 transformers = pytest.importorskip("transformers")
@@ -90,6 +92,21 @@ def test_a_run_that_is_resumed_gives_the_same_results(stop: int) -> None:
     assert [*map(losses_of, read_metrics(Path("out")))] == [*map(losses_of, read_metrics(whole))]
     for file in whole.rglob("*.safetensors"):
         assert (Path("out") / file.relative_to(whole)).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_two_processes_equal_one(sharding: str) -> None:
+    """The windows of a step are shared. Without dropout, the weights are those of one process up to rounding."""
+    assert pretrain(*VOCABULARIES["characters"], out="start") == 0
+    words = ["--from", "start", "--learning-rate", "1e-3", "--precision", "float64", "--dropout", "0", "--sharding", sharding]
+    command = ["pretrain", "--text", "corpus.txt", "--steps", "4", *SHORT, *words, "--batch-size", "7"]
+    process = start([*command, "--out", "two"], processes=2)
+    assert process.wait(timeout=300) == 0, process.communicate()[0]
+    assert main([*command, "--out", "one"]) == 0
+    one, two = (safetensors.torch.load_file(f"{out}/model.safetensors") for out in ("one", "two"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=1e-12)
 
 
 def test_a_checkpoint_is_trained_further(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from minibert.commands import main
-from minibert.model import GPT2LMHeadModel
+from minibert.model import GPT2Config, GPT2LMHeadModel
 from minibert.study.text_generation import TextStream, continue_text, load_generator
+from minibert.text.characters import build_character_tokenizer
+from minibert.text.tokenizer import save_tokenizer
 from tests.trained_models import WORDS, write_checkpoint, write_gpt2
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -170,3 +172,18 @@ def test_a_network_refuses_beams_with_draws() -> None:
     model = GPT2LMHeadModel.__new__(GPT2LMHeadModel)
     with pytest.raises(ValueError, match="beam search chooses no token alone"):
         GPT2LMHeadModel.generate(model, torch.zeros(1, 2, dtype=torch.int64), beams=2, temperature=1.0)
+
+
+def test_what_a_terminal_obeys_is_printed_as_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Line ends stay. The JSON has escapes of its own."""
+    tokenizer = build_character_tokenizer(["\n", "\x1b", "\u202e", "["])
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1, "max_position_embeddings": 200}
+    GPT2LMHeadModel(GPT2Config(vocab_size=5, **sizes)).save_pretrained(tmp_path)
+    save_tokenizer(tokenizer, tmp_path)
+    assert main(["generate", str(tmp_path), "[", "--seed", "0", "--max-new-tokens", "150"]) == 0
+    shown = capsys.readouterr().out
+    assert {*shown} == {*"\n[\\u01b2e"}
+    assert all(text in shown for text in ("\\u001b", "\\u202e", "\n"))
+    assert main(["generate", str(tmp_path), "[", "--seed", "0", "--json"]) == 0
+    assert "\x1b" in json.loads(capsys.readouterr().out)["text"]
