@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from minibert.commands.errors import UsageError, check_text
-from minibert.commands.terminal import say, say_json, say_part
+from minibert.commands.terminal import report, say, say_json, say_part
 from minibert.text.options import InvalidOption
 
 
@@ -54,13 +54,15 @@ def run(options: Generate) -> int:
     """Print the text and its continuation."""
     text = options.text or ""
     check_text(text)
-    from minibert.study.text_generation import continue_text, load_generator
+    from minibert.study.text_generation import continue_text, load_generator, unknown_characters
     from minibert.training.distributed import choose_device
 
     draws = any(value is not None for value in (options.top_k, options.top_p, options.seed))
     try:
         device = choose_device(options.device)
         model, tokenizer = load_generator(options.checkpoint)
+        if unknown := unknown_characters(tokenizer, text):
+            report(f"note: {unknown} characters of the text are not in the vocabulary; the model sees a sign for unknown text")
         found = continue_text(
             model.to(device),
             tokenizer,

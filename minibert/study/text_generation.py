@@ -13,7 +13,8 @@ from torch import Tensor
 from minibert.model import GPT2LMHeadModel
 from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.modes import evaluation_mode
-from minibert.text.tokenizer import check_id, load_tokenizer
+from minibert.text.tokenizer import UNK, check_id, load_tokenizer, special_token
+from minibert.text.unknown import count_unknown
 
 MAX_NEW_TOKENS = 100
 """Number of new tokens, if none is given and the model has positions for them."""
@@ -136,3 +137,9 @@ def start_ids(model: GPT2LMHeadModel, tokenizer: Tokenizer, prompt: str) -> list
         raise ValueError(f"the text has {len(ids):,} tokens, but this model has {positions:,} positions: shorten the text")
     check_id(tokenizer, max(ids, default=0), model.config.vocab_size)
     return ids or [cast("int", end)]
+
+
+def unknown_characters(tokenizer: Tokenizer, text: str) -> int:
+    """Count the characters of a text that are not in the vocabulary. White space is not counted; of bytes, none is unknown."""
+    has_token = tokenizer.token_to_id(special_token(tokenizer, UNK)) is not None
+    return count_unknown([text], tokenizer).unknown if has_token else 0

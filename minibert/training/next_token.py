@@ -28,6 +28,7 @@ from minibert.training.objective import LossSum, count_targets
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
 from minibert.training.pretraining_families import check_fields
+from minibert.training.pretraining_start import training_settings
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
 
@@ -136,12 +137,11 @@ def prepare_next_token(
     """
     check_examples(config.examples)
     check_fields(config, "gpt2")
-    start = None
+    config, start = replace(config, family="gpt2"), None
     if start_from is not None:
         vocabulary = replace(vocabulary, tokenizer=start_from)
         config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
-        is_resumed = (directory / STATE_FILE).is_file()
-        start = GPT2LMHeadModel.from_pretrained(directory if is_resumed else start_from)
+        start = GPT2LMHeadModel.from_pretrained(directory if (directory / STATE_FILE).is_file() else start_from)
         if config.examples.max_length > (limit := start.config.max_tokens):
             raise ValueError(f"{start_from}: this model has {limit} positions; use --max-length {limit} or less")
     corpus = open_corpus(text)
@@ -151,20 +151,16 @@ def prepare_next_token(
     if start is not None and (size := vocabulary_size(tokenizer)) > (limit := start.config.vocab_size):
         raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
     train, validation = tokenize_corpus(corpus, tokenizer, fraction, LINES)
-    length = config.examples.max_length
-    batches = in_order(validation, tokenizer, length, VALIDATION_WINDOWS, VALIDATION_BATCH_SIZE)
+    batches = in_order(validation, tokenizer, config.examples.max_length, VALIDATION_WINDOWS, VALIDATION_BATCH_SIZE)
     baselines = next_token_baselines(train, batches, tokenizer)
     lines = [
         f"Text: {printable(corpus.name)}",
         *map(printable, corpus.layout),
         *describe_text(train, validation, tokenizer, baselines, text.validation_fraction),
     ]
-    config = replace(config, family="gpt2")
-    preset = config.preset or (DEFAULT_PRESET if start is None else None)
-    training = asdict(replace(config, preset=preset, learning_rate=config.peak_learning_rate))
     settings = {
         "task": NEXT_TOKEN.task,
-        "training": {**training, "start_from": start_from},
+        "training": training_settings(config, start_from),
         "vocabulary": asdict(vocabulary),
         "corpus": {"name": corpus.name, "validation_fraction": text.validation_fraction, "digest": train.digest},
     }

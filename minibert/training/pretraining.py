@@ -27,10 +27,10 @@ from minibert.text.tokenizer import (
 from minibert.training.checkpoints import set_seed
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
+from minibert.training.options import CONTINUED_LEARNING_RATE, DeviceOptions, PretrainingConfig
 from minibert.training.pretraining_families import PretrainingMethod, complete, method_for
 from minibert.training.pretraining_objectives import ORIGINAL
-from minibert.training.pretraining_start import load_start, new_model, trained_fields
+from minibert.training.pretraining_start import load_start, new_model, trained_fields, training_settings
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
@@ -187,13 +187,9 @@ def pretraining_settings(
     start_from: str | None = None,
 ) -> dict[str, Any]:
     """Collect everything that determines the results of a run, for run.json."""
-    preset = config.preset or (DEFAULT_PRESET if start_from is None else None)
     return {
         "task": PRETRAINING.task,
-        "training": {
-            **asdict(replace(complete(config), preset=preset, learning_rate=config.peak_learning_rate)),
-            "start_from": start_from,
-        },
+        "training": training_settings(complete(config), start_from),
         "vocabulary": asdict(vocabulary),
         "corpus": {"name": corpus_name, "validation_fraction": text.validation_fraction, "digest": corpus_digest},
     }

@@ -1,6 +1,6 @@
 """The model that a pretraining run begins with: a new one, or that of a checkpoint."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +46,10 @@ def trained_fields(config: PretrainingConfig, tokenizer: Tokenizer) -> dict[str,
         "attention_probs_dropout_prob": config.dropout,
         "pad_token_id": token_id(tokenizer, PAD),
     }
+
+
+def training_settings(config: PretrainingConfig, start_from: str | None) -> dict[str, Any]:
+    """Return the hyperparameters of a run with their default values filled in, for run.json."""
+    preset = config.preset or (DEFAULT_PRESET if start_from is None else None)
+    chosen = replace(config, preset=preset, learning_rate=config.peak_learning_rate)
+    return {**asdict(chosen), "start_from": start_from}

@@ -54,6 +54,8 @@ def test_transformers_loads_the_model_and_its_tokenizer(vocabulary: str, capsys:
     expected = theirs.float().generate(**pieces("au bv", return_tensors="pt"), max_new_tokens=5, do_sample=False)
     assert json.loads(capsys.readouterr().out)["ids"] == expected[0, -5:].tolist()
     assert main(["generate", "out", "--seed", "1"]) == 0
+    assert main(["generate", "out", "au ÄÖ", "--max-new-tokens", "1"]) == 0
+    assert ("note: 2 characters of the text are not in the" in capsys.readouterr().err) == (vocabulary == "characters")
 
 
 def test_the_evaluation_is_per_token_and_per_character(capsys: pytest.CaptureFixture[str]) -> None:
