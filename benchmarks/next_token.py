@@ -127,13 +127,14 @@ def point(scores: Any, step: int, characters: float, per_character: float) -> di
 
 def draw(runs: dict[str, dict[str, Any]], over: str, axes: Axes) -> None:
     """Draw a curve for each vocabulary, and its bigram baseline as a dotted line."""
+    unit = 1 if over == "step" else 1e6
     for (name, run), color in zip(runs.items(), PALETTE, strict=False):
-        points = [(each[over], each["nats per character"]) for each in run["losses"]]
+        points = [(each[over] / unit, each["nats per character"]) for each in run["losses"]]
         axes.plot(*zip(*points, strict=True), "o-", color=color, markersize=3, linewidth=1.2, label=name)
         axes.axhline(run["baselines"]["bigram entropy"], color=color, linewidth=0.9, linestyle=":")
     axes.text(0.99, 0.97, "dotted: bigram entropy", color=GRAY, fontsize=8.5, ha="right", va="top", transform=axes.transAxes)
-    axes.set(title=f"Validation loss over {over}s" if over == "step" else "Validation loss over characters read")
-    axes.set(xlabel=over, ylabel="nats per character", ylim=(1.2, 3.6))
+    axes.set(title=f"Validation loss over {'steps' if over == 'step' else 'the characters read'}")
+    axes.set(xlabel="step" if over == "step" else "characters read, in millions", ylabel="nats per character", ylim=(1.2, 3.6))
     axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.0, 0.93))
 
 
