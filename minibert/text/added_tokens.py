@@ -23,7 +23,8 @@ def find_added_tokens(
 ) -> list[Part]:
     """Split a text into added tokens and the normalized text between them.
 
-    Tokens with `normalized` are searched in the normalized text, after the others.
+    Tokens with `normalized` are searched in the normalized text, after the others. Of several that are equal there, the first
+    one is found; `tokenizers` finds any of them.
     """
     tokens = sorted(added, key=lambda token: not token.special)  # of equal tokens, the first one is found
     early = {token.content: token for token in tokens if not token.normalized}
