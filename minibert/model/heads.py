@@ -123,7 +123,7 @@ class BertWithHead(PretrainedBert):
         token_type_ids: Int[Tensor, "batch tokens"] | None = None,
         position_ids: Int[Tensor, "*#batch tokens"] | None = None,
         output_at: Int[Tensor, "batch outputs"] | None = None,
-        **targets: Tensor | None,
+        **targets: Tensor | bool | None,
     ) -> Any:
         """Encode a batch as `Bert` does and apply the head.
 
@@ -215,14 +215,19 @@ class BertForMaskedLM(BertWithHead):
         labels: Int[Tensor, "batch tokens"] | None = None,
         predict_at: Int[Tensor, " positions"] | None = None,
         labels_at: Int[Tensor, " positions"] | None = None,
+        with_vectors: bool = False,
     ) -> MaskedLMOutput | MaskedLMSums:
-        """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`."""
+        """Compute the scores of the vocabulary; the arguments are those of `BertForPreTraining`.
+
+        Args:
+            with_vectors: also return the vectors of the encoder, such as for a student that learns them from its teacher.
+        """
         hidden, labels = select_positions(encoded.last_hidden_state, labels, predict_at, encoded.output_at)
         if labels_at is not None:
             return MaskedLMSums(*self.mlm.loss_sum(hidden, self.bert.embeddings.words.weight, labels_at))
         logits = self.mlm(hidden, self.bert.embeddings.words.weight)
         loss = None if labels is None else masked_lm_loss(logits, labels)
-        return MaskedLMOutput(logits, loss, encoded.last_hidden_state)
+        return MaskedLMOutput(logits, loss, encoded.last_hidden_state if with_vectors else None)
 
 
 class BertForNextSentencePrediction(BertWithHead):

@@ -62,7 +62,7 @@ class MaskedLMOutput(ModelOutput):
     logits: Float[Tensor, "*positions vocabulary"]
     loss: Float[Tensor, ""] | None = None
     last_hidden_state: Float[Tensor, "batch tokens width"] | None = None
-    """One vector per token, from the encoder."""
+    """One vector per token, from the encoder, if it is asked for."""
 
 
 @dataclass(frozen=True, repr=False)

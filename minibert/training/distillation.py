@@ -54,9 +54,9 @@ class DistillationObjective:
 
     def loss_sums(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Compute each term: the sum of its losses, and for "mlm" the number of correct predictions."""
-        student = model(*batch.inputs, predict_at=batch.predict_at)
+        student = model(*batch.inputs, predict_at=batch.predict_at, with_vectors=True)
         with torch.no_grad(), evaluation_mode(self.teacher):
-            taught = self.teacher(*batch.inputs, predict_at=batch.predict_at)
+            taught = self.teacher(*batch.inputs, predict_at=batch.predict_at, with_vectors=True)
         labels = batch.labels.flatten()[batch.predict_at]
         soft = soft_target_loss(student.logits, taught.logits, self.temperature).sum()
         mlm = masked_lm_loss(student.logits, labels, "sum")

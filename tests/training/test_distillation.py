@@ -74,7 +74,10 @@ def test_the_terms_are_those_of_the_code_of_distilbert(batch) -> None:
     objective = DistillationObjective(teacher, temperature=3.0)
     sums, counts = objective.loss_sums(student, batch), objective.target_counts(batch)
     with torch.no_grad():
-        ours, theirs = (model(batch.input_ids, batch.attention_mask, batch.token_type_ids) for model in (student, teacher))
+        ours, theirs = (
+            model(batch.input_ids, batch.attention_mask, batch.token_type_ids, with_vectors=True)
+            for model in (student, teacher)
+        )
     masked, keep = batch.labels != -100, batch.attention_mask
     soft = F.kl_div(
         F.log_softmax(ours.logits[masked] / 3, dim=-1), F.softmax(theirs.logits[masked] / 3, dim=-1), reduction="batchmean"

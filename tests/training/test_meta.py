@@ -40,6 +40,7 @@ from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from minibert.training.answering import AnsweringObjective
 from minibert.training.classification import ClassificationObjective
 from minibert.training.costs import pretraining_cost
+from minibert.training.distillation import DistillationObjective
 from minibert.training.distributed import Processes
 from minibert.training.features import CachedBert
 from minibert.training.logits import CollectLogits
@@ -72,11 +73,14 @@ TEXTS, TAGS, WEIGHTS = labeled(labels=PER_TEXT), labeled(labels=IDS % 2), (0.5, 
 ELECTRA = ElectraConfig(**SIZES, num_hidden_layers=1, embedding_size=8)
 TRANSFORMER = TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1)
 CLASSIFICATION = partial(BertForSequenceClassification, CONFIG)
+with META:
+    TEACHER = BertForMaskedLM(CONFIG)
 STEPS: list[tuple[Objective[Any], Any, Any]] = [
     (MaskedLMObjective(), partial(BertForMaskedLM, CONFIG), PRETRAINING),
     (PretrainingObjective("nsp"), partial(BertForPreTraining, CONFIG), PRETRAINING),
     (PretrainingObjective("sop"), partial(BertForPreTraining, CONFIG), PRETRAINING),
     (ElectraObjective(), partial(ElectraWithGenerator, ELECTRA), replace(PRETRAINING, uniform_at=torch.rand(3))),
+    (DistillationObjective(TEACHER), partial(BertForMaskedLM, CONFIG), PRETRAINING),
     (NextTokenObjective(), partial(GPT2LMHeadModel, GPT2Config(**SIZES, num_hidden_layers=1)), NextTokenBatch(IDS, IDS)),
     (TranslationObjective(0.1), partial(Transformer, TRANSFORMER), ParallelBatch(IDS, MASK, IDS, IDS)),
     (ClassificationObjective(), CLASSIFICATION, TEXTS),

@@ -126,7 +126,7 @@ class TestRuns:
     @pytest.fixture(autouse=True)
     def small_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shape = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
-        monkeypatch.setitem(pretraining.PRESETS, "tiny", replace(PRESETS["tiny"], **shape, num_hidden_layers=1))
+        monkeypatch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], **shape, num_hidden_layers=1))
         monkeypatch.setitem(translation.TRANSFORMERS, "tiny", TransformerConfig(**shape, encoder_layers=1, decoder_layers=1))
 
     def test_pretraining_warms_up_and_decays_linearly_over_all_its_steps(self) -> None:

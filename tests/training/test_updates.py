@@ -157,7 +157,7 @@ class TestClipping:
     ) -> None:
         """The gradients of every update have that norm, and the reported ones are longer."""
         shape = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
-        monkeypatch.setitem(pretraining.PRESETS, "tiny", replace(PRESETS["tiny"], **shape, num_hidden_layers=1))
+        monkeypatch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], **shape, num_hidden_layers=1))
         monkeypatch.setitem(translation.TRANSFORMERS, "tiny", TransformerConfig(**shape, encoder_layers=1, decoder_layers=1))
         training = pretraining_run(max_grad_norm) if kind == "pretraining" else transformer_run(max_grad_norm)
         norms: list[float] = []
