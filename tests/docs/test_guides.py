@@ -29,6 +29,7 @@ NOT_RUN = {
     "python -m tests.classroom.students.report": "takes minutes",
     "python -m benchmarks.run": "takes half an hour",
     "pytest -m cuda": "needs a GPU",
+    "python -m benchmarks.attention": "takes minutes",
     "python -m benchmarks.ideas": "trains for minutes",
     "export MALLOC_": "is for processes that begin later",
 }
