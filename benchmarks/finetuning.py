@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-import transformers
 
+from benchmarks.machine import about
 from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertForSequenceClassification
 from minibert.text.labeled.examples import Example, LabeledBatch, make_batch
@@ -87,8 +87,7 @@ def main() -> None:
         }
         rows.append(row)
         print(json.dumps(row), flush=True)
-    facts = {"torch": torch.__version__, "transformers": transformers.__version__, "threads": torch.get_num_threads()}
-    result = facts | {"preset": options.preset, "batch size": options.batch_size, "rows": rows}
+    result = about() | {"preset": options.preset, "batch size": options.batch_size, "rows": rows}
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -25,8 +25,8 @@ class Tokenize:
     text: Positional[str]
     """The text to tokenize."""
     explain: bool = False
-    """Also print the words of the text and, for each of them, the pieces tried (WordPiece), or its bytes and the merges
-    applied to them (byte-level BPE, as in RoBERTa and GPT-2)."""
+    """Also print every stage. For each word, WordPiece has the pieces that were tried; byte-level BPE, as in RoBERTa and GPT-2,
+    has the bytes and their merges."""
     json: bool = False
     """Print JSON instead of text."""
 

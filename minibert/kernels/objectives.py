@@ -15,10 +15,10 @@ from minibert.observe import is_recording, observe
 from minibert.precision import at_least_float32, autocast_dtype
 
 CHUNKS = {"cpu": (128, 8192), "cuda": (8192, 2**20)}
-"""Rows whose scores `linear_cross_entropy` holds at the same time (with 30,000 pieces and 128 rows, 16 MB in single precision),
-and pieces whose gradients it computes at the same time. A GPU needs large products."""
+"""Rows whose scores `linear_cross_entropy` holds at the same time, and pieces whose gradients it computes at the same time.
+The scores of 128 rows and 30,000 pieces take 16 MB in single precision. A GPU needs larger products."""
 MULTIPLE = 64
-"""A GPU multiplies half precision up to three times as fast if the number of pieces is a multiple of this."""
+"""On a GPU, the number of pieces is made a multiple of this: the fast kernels for half precision need a multiple of 8."""
 
 
 def linear_cross_entropy(

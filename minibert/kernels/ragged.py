@@ -92,7 +92,7 @@ class Sequences:
 def worthwhile_sequences(mask: Bool[Tensor, "batch tokens"]) -> Sequences | None:
     """Return the `Sequences` of a mask; None if it has so little padding that leaving it out would not save time.
 
-    Without any padding they say so, and attention needs no mask. A GPU would have to wait to see that.
+    A mask without any padding has them, too: they say on the host that attention needs no mask (`are_full`).
     """
     sequences = Sequences.of(mask)
     return sequences if sequences.are_full or len(sequences.places) <= (1 - MIN_PADDING) * mask.numel() else None

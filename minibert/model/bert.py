@@ -212,10 +212,8 @@ class Bert(PretrainedBert):
         if self.projection is not None:
             hidden = observe("projection", self.projection(hidden))
         hidden = self.layers(hidden, keep, output_at=output_at)
-        if isinstance(keep, Sequences) and output_at is None:
-            hidden = pad(hidden, keep)
-        elif isinstance(attention_mask, Sequences) and output_at is None and keep is not None:
-            hidden = hidden * attention_mask.mask[..., None]
+        if isinstance(attention_mask, Sequences) and keep is not None and output_at is None:
+            hidden = pad(hidden, keep) if isinstance(keep, Sequences) else hidden * attention_mask.mask[..., None]
         return BertOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)), output_at)
 
     def default_positions(self, input_ids: Int[Tensor, "batch tokens"]) -> Int[Tensor, "#batch tokens"]:

@@ -1,4 +1,4 @@
-"""What the relatives of BERT change: each property below has the value of BERT, and a config of another family overrides it."""
+"""The structure of BERT that its relatives change. Each property has the value of BERT; other families override it."""
 
 from typing import ClassVar
 

@@ -30,7 +30,7 @@ NewTokenizer = Literal["bert", "roberta", "gpt2"]
 BYTE_PAIR_TOKENS = {"roberta": ROBERTA_TOKENS, "gpt2": GPT2_TOKENS}
 """Special tokens of the models with byte-level BPE."""
 SENTENCE_START = {"roberta": " ", "gpt2": ""}
-"""What is before a sentence in a document: after another sentence, or at the start of a line (`minibert.text.tokenized`)."""
+"""Text before a sentence in a document: a space after another sentence, or nothing at the start of a line."""
 NEEDED_TOKENS = {"bert": SPECIAL_TOKENS, "roberta": SPECIAL_TOKENS, "gpt2": (END_OF_TEXT,)}
 """Special tokens without which a model cannot be trained, by BERT's names, and GPT-2's for the end of a document."""
 

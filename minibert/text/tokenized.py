@@ -29,7 +29,7 @@ TRAIN, VALIDATION = "train", "validation"
 
 
 class Ends(NamedTuple):
-    """What is added to the text of each sentence, such as a line end, and the token after each document."""
+    """Text that is added to each sentence, such as a line end, and the token after each document."""
 
     sentence: str = ""
     document: str = SEP

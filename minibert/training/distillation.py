@@ -35,7 +35,7 @@ TEACHER = "teacher"
 
 @dataclass(frozen=True)
 class DistillationObjective:
-    """What a student learns at each masked token: the teacher's probabilities and the label; and at each token, its vector.
+    """The losses of a student: the teacher's probabilities and the label at each masked token, and the vector of each token.
 
     The losses in the log are means in nats, and for "cosine" the mean distance of the cosine from 1. In the gradient, each has
     its weight. For two networks with a masked-LM head and the same width.
@@ -119,8 +119,8 @@ def prepare_distillation(
     sizes = [f"{sum(each.numel() for each in model.parameters()):,} parameters" for model in (teacher, student)]
     lines = [
         prepared.summary,
-        f"Teacher: {depth} layers, {sizes[0]}",
-        f"Student: {wanted} layers, {sizes[1]}; its first weights are those of the teacher's {_named(numbers)}",
+        f"Teacher: {_counted(depth)}, {sizes[0]}",
+        f"Student: {_counted(wanted)}, {sizes[1]}; its first weights are those of the teacher's {_named(numbers)}",
     ]
     if prepared.validation:
         loss = evaluate(teacher, prepared.validation, MaskedLMObjective())["mlm"].loss
@@ -135,6 +135,10 @@ def prepare_distillation(
 def _settings(settings: Mapping[str, Any], config: DistillationConfig, layers: int) -> dict[str, Any]:
     of_distillation = ("temperature", "soft_weight", "mlm_weight", "cosine_weight")
     return {**settings["training"], "layers": layers, **{name: asdict(config)[name] for name in of_distillation}}
+
+
+def _counted(layers: int) -> str:
+    return "1 layer" if layers == 1 else f"{layers} layers"
 
 
 def _named(numbers: Sequence[int]) -> str:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 
 from minibert.model import PRESETS, GPT2Config, GPT2LMHeadModel
 from minibert.printable import printable
-from minibert.text.batching import batches_by_count
 from minibert.text.from_options import open_corpus, tokenizer_in
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.packing import LINES, NextTokenBatch, PackedExamples, in_order, target_ids
@@ -25,10 +23,9 @@ from minibert.training.costs import next_token_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.next_token_text import describe_text, next_token_baselines
 from minibert.training.objective import LossSum, count_targets
-from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
 from minibert.training.pretraining_families import check_fields
-from minibert.training.pretraining_start import training_settings
+from minibert.training.pretraining_start import check_pieces, check_positions, run_arguments, training_settings
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
 
@@ -41,7 +38,6 @@ NEXT_TOKEN = TaskMetrics(
         Column("nats/character", "validation_nats_per_character", ".3f", higher_is_better=False),
     ),
 )
-MICRO_BATCH_SIZE_ON_CPU = 16
 VALIDATION_WINDOWS, VALIDATION_BATCH_SIZE = 1024, 64
 
 
@@ -142,14 +138,13 @@ def prepare_next_token(
         vocabulary = replace(vocabulary, tokenizer=start_from)
         config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
         start = GPT2LMHeadModel.from_pretrained(directory if (directory / STATE_FILE).is_file() else start_from)
-        if config.examples.max_length > (limit := start.config.max_tokens):
-            raise ValueError(f"{start_from}: this model has {limit} positions; use --max-length {limit} or less")
+        check_positions(config, start, start_from)
     corpus = open_corpus(text)
     fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
     sentences = training_sentences(corpus.documents, fraction)
     tokenizer = tokenizer_in(directory, vocabulary, sentences, create_tokenizer, kind="gpt2")
-    if start is not None and (size := vocabulary_size(tokenizer)) > (limit := start.config.vocab_size):
-        raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
+    if start is not None:
+        check_pieces(tokenizer, start, f"{start_from}")
     train, validation = tokenize_corpus(corpus, tokenizer, fraction, LINES)
     batches = in_order(validation, tokenizer, config.examples.max_length, VALIDATION_WINDOWS, VALIDATION_BATCH_SIZE)
     baselines = next_token_baselines(train, batches, tokenizer)
@@ -201,16 +196,7 @@ def next_token_run(
         model,
         PackedExamples(train, tokenizer, config.examples.max_length, config.seed),
         NextTokenObjective(),
-        batch_sampler=partial(batches_by_count, batch_size=config.batch_size),
-        optimizer=partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
-        schedule=partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),
-        steps=config.steps,
-        max_grad_norm=config.max_grad_norm,
-        autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
-        micro_batch_size=device_options.micro_batch_size
-        or (MICRO_BATCH_SIZE_ON_CPU if processes.device.type == "cpu" else None),
-        sharding=device_options.sharding,
-        processes=processes,
+        **run_arguments(config, device_options, processes),
     )
     set_seed(config.seed + processes.rank)  # different dropout in each process
     return run

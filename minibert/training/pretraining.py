@@ -21,16 +21,19 @@ from minibert.text.pair_statistics import check_labels, labeled_fraction, length
 from minibert.text.pairs import check_pairs
 from minibert.text.splits import sufficient_validation_fraction, training_sentences
 from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
-from minibert.text.tokenizer import (
-    vocabulary_size,
-)
 from minibert.training.checkpoints import set_seed
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import CONTINUED_LEARNING_RATE, DeviceOptions, PretrainingConfig
 from minibert.training.pretraining_families import PretrainingMethod, complete, method_for
 from minibert.training.pretraining_objectives import ORIGINAL
-from minibert.training.pretraining_start import load_start, new_model, trained_fields, training_settings
+from minibert.training.pretraining_start import (
+    check_pieces,
+    load_start,
+    new_model,
+    run_arguments,
+    trained_fields,
+    training_settings,
+)
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
@@ -55,7 +58,6 @@ PRETRAINING = TaskMetrics(
 )
 TERMS = {"mlm": "MLM", "nsp": "NSP", "sop": "SOP", "replaced": "replaced-token"}
 """The terms of the objectives, in words."""
-MICRO_BATCH_SIZE_ON_CPU = 16
 VALIDATION_EXAMPLES, VALIDATION_BATCH_SIZE = 1024, 64
 MAX_EXPONENT = 700.0
 """Upper limit of the loss from which the perplexity is computed. exp(710) is too large for a float."""
@@ -81,7 +83,7 @@ class PretrainingTask:
 
     @property
     def method(self) -> PretrainingMethod:
-        """What differs between the families."""
+        """The method of the family: its objective, masks and cost."""
         return method_for(self.config)
 
     def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[PretrainedModel, PretrainingBatch]:
@@ -154,8 +156,8 @@ def prepare_pretraining(
     fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
     sentences, kind = training_sentences(corpus.documents, fraction), method_for(config).tokenizer
     tokenizer = tokenizer_in(directory, vocabulary, sentences, create_tokenizer, kind)
-    if start is not None and (size := vocabulary_size(tokenizer)) > (limit := start.config.vocab_size):
-        raise ValueError(f"{start_from}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
+    if start is not None:
+        check_pieces(tokenizer, start, f"{start_from}")
     train, validation = tokenize_corpus(corpus, tokenizer, fraction)
     try:
         check_pairs(train, pairs)
@@ -245,16 +247,7 @@ def pretraining_run(
         model,
         PretrainingExamples(train, tokenizer, config.examples, config.seed, method.mask_share),
         method.objective,
-        batch_sampler=partial(batches_by_count, batch_size=config.batch_size),
-        optimizer=partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
-        schedule=partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),
-        steps=config.steps,
-        max_grad_norm=config.max_grad_norm,
-        autocast_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
-        micro_batch_size=device_options.micro_batch_size
-        or (MICRO_BATCH_SIZE_ON_CPU if processes.device.type == "cpu" else None),
-        sharding=device_options.sharding,
-        processes=processes,
+        **run_arguments(config, device_options, processes),
     )
     set_seed(config.seed + processes.rank)  # different dropout in each process
     return run

@@ -1,4 +1,4 @@
-"""How each family is pretrained: network, objective, tokenizer and masks, for each task for sentence pairs."""
+"""The pretraining of each family: network, objective, tokenizer and masks, for each task for sentence pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -23,7 +23,7 @@ def _encoder_cost(model: PretrainedModel, batches: Sequence[PretrainingBatch]) -
 
 @dataclass(frozen=True)
 class PretrainingMethod:
-    """What differs between the families in pretraining."""
+    """The part of pretraining in which the families differ."""
 
     network: type[PretrainedModel]
     """The network, with the heads that it is pretrained with."""

@@ -1,6 +1,7 @@
-"""The model that a pretraining run begins with: a new one, or that of a checkpoint."""
+"""The beginning of a pretraining run: a new model, or that of a checkpoint, and the settings of its loop."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ from tokenizers import Tokenizer
 from minibert.model import PRESETS
 from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.pretrained import PretrainedModel
+from minibert.text.batching import batches_by_count
 from minibert.text.tokenizer import PAD, token_id, vocabulary_size
-from minibert.training.options import DEFAULT_PRESET, PretrainingConfig
+from minibert.training.distributed import Processes
+from minibert.training.optimizer import adamw, warmup_linear
+from minibert.training.options import DEFAULT_PRESET, DeviceOptions, PretrainingConfig
 from minibert.training.pretraining_families import complete, method_for
+
+MICRO_BATCH_SIZE_ON_CPU = 16
 
 
 def load_start(source: str | Path, config: PretrainingConfig) -> PretrainedModel:
@@ -23,11 +29,22 @@ def load_start(source: str | Path, config: PretrainingConfig) -> PretrainedModel
     config = complete(config, read_checkpoint(source).model_type, str(source))
     torch.manual_seed(config.seed)
     model = method_for(config).network.from_pretrained(source)
-    if config.examples.max_length > (limit := model.config.max_tokens):
-        raise ValueError(f"{source}: this model has {limit} positions; use --max-length {limit} or less")
+    check_positions(config, model, str(source))
     if config.examples.pairs != "none" and getattr(model.config, "type_vocab_size", 0) < 2:
         raise ValueError(f"{source}: this model has no second segment; use --pairs none")
     return model
+
+
+def check_positions(config: PretrainingConfig, model: PretrainedModel, source: str) -> None:
+    """Raise ValueError for examples that are longer than the texts of a model from `source`."""
+    if config.examples.max_length > (limit := model.config.max_tokens):
+        raise ValueError(f"{source}: this model has {limit} positions; use --max-length {limit} or less")
+
+
+def check_pieces(tokenizer: Tokenizer, model: PretrainedModel, source: str) -> None:
+    """Raise ValueError for a tokenizer with more pieces than its model from `source`."""
+    if (size := vocabulary_size(tokenizer)) > (limit := model.config.vocab_size):
+        raise ValueError(f"{source}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
 
 
 def new_model(config: PretrainingConfig, tokenizer: Tokenizer) -> PretrainedModel:
@@ -45,6 +62,22 @@ def trained_fields(config: PretrainingConfig, tokenizer: Tokenizer) -> dict[str,
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.dropout,
         "pad_token_id": token_id(tokenizer, PAD),
+    }
+
+
+def run_arguments(config: PretrainingConfig, device_options: DeviceOptions, processes: Processes) -> dict[str, Any]:
+    """Return the arguments of `TrainingRun` that do not depend on the family."""
+    on_cpu = MICRO_BATCH_SIZE_ON_CPU if processes.device.type == "cpu" else None
+    return {
+        "batch_sampler": partial(batches_by_count, batch_size=config.batch_size),
+        "optimizer": partial(adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay),
+        "schedule": partial(warmup_linear, steps=config.steps, warmup_fraction=config.warmup_fraction),
+        "steps": config.steps,
+        "max_grad_norm": config.max_grad_norm,
+        "autocast_dtype": torch.bfloat16 if config.precision == "bfloat16" else None,
+        "micro_batch_size": device_options.micro_batch_size or on_cpu,
+        "sharding": device_options.sharding,
+        "processes": processes,
     }
 
 

@@ -157,7 +157,7 @@ def test_a_student_begins_with_every_other_layer(text: TextOptions, checkpoint: 
     assert torch.equal(run.model.bert.embeddings.words.weight, teacher.bert.embeddings.words.weight)
     assert isinstance(run.objective, DistillationObjective)
     assert "Teacher: 2 layers" in task.summary
-    assert "Student: 1 layers" in task.summary
+    assert "Student: 1 layer," in task.summary
     assert "its first weights are those of the teacher's layer 0" in task.summary
     assert 0 < task.baselines["teacher"] < 10
     assert task.settings["training"]["layers"] == 1
