@@ -91,12 +91,12 @@ def complete(config: PretrainingConfig, model_type: str | None = None, source: s
         if known is None:
             raise ValueError(f"{source}: is a {model_type}; pretraining is for {', '.join(METHODS)}")
         if config.family not in (None, known):
-            raise ValueError(f"{source}: is a {known}, not a {config.family}: leave out --family")
+            raise ValueError(f"{source}: its family is {known}, not {config.family}; leave out --family")
         family = known
     default, *_ = tasks = [*METHODS[family]]
     pairs = config.examples.pairs or default
     if pairs not in tasks:
-        raise ValueError(f"--pairs {pairs}: a {family} is pretrained without it; use --pairs {' or '.join(tasks)}")
+        raise ValueError(f"--pairs {pairs}: the family {family} is pretrained without it; use --pairs {' or '.join(tasks)}")
     check_fields(config, family)
     return replace(config, family=family, examples=replace(config.examples, pairs=pairs))
 

@@ -36,5 +36,5 @@ def prepare_task(
         if family not in PREPARATIONS:
             raise ValueError(f"{start_from}: is a {family}; pretraining is for {', '.join(PREPARATIONS)}")
         if config.family not in (None, family):
-            raise ValueError(f"{start_from}: is a {family}, not a {config.family}: leave out --family")
+            raise ValueError(f"{start_from}: its family is {family}, not {config.family}; leave out --family")
     return PREPARATIONS[family](text, vocabulary, config, directory, create_tokenizer, start_from)

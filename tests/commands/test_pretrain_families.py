@@ -109,7 +109,7 @@ def test_a_checkpoint_of_any_family_is_trained_further(family: str, capsys: pyte
     assert load("more").config == replace(load("out").config)
     other = next(name for name in METHODS if name != family)
     assert main([*words, "--family", other, "--out", "third"]) == 2
-    assert f"out: is a {family}, not a {other}: leave out --family" in capsys.readouterr().err
+    assert f"out: its family is {family}, not {other}; leave out --family" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("family", [name for name in METHODS if name != "bert"])
@@ -133,7 +133,7 @@ def losses_of(entry: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--family", "roberta", "--pairs", "nsp"], "--pairs nsp: a roberta is pretrained without it; use --pairs none"),
+        (["--family", "roberta", "--pairs", "nsp"], "--pairs nsp: the family roberta is pretrained without it; use --pairs none"),
         (["--family", "distilbert", "--pairs", "sop"], "use --pairs none"),
         (["--family", "electra", "--num-hidden-groups", "2"], "--num-hidden-groups: is for --family albert, not for electra"),
         (["--family", "albert", "--embedding-size", f"{10**12}"], "embedding_size 1000000000000: must be at most 16,384"),

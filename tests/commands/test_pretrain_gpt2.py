@@ -126,7 +126,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--family", "gpt2", "--mlm-probability", "0.2"], "--mlm-probability: a gpt2 is trained on whole texts"),
     (["--family", "gpt2", "--pairs", "none"], "--pairs: a gpt2 is trained on whole texts"),
     (["--family", "gpt2", "--tokenizer", "bert"], "the tokenizer has no <|endoftext|>"),
-    (["--family", "gpt2", "--from", "bert"], "bert: is a bert, not a gpt2: leave out --family"),
+    (["--family", "gpt2", "--from", "bert"], "bert: its family is bert, not gpt2; leave out --family"),
     (["--pieces", "characters"], "pieces: a vocabulary of characters has no tokens for masks"),
 ]
 
