@@ -133,7 +133,10 @@ def losses_of(entry: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--family", "roberta", "--pairs", "nsp"], "--pairs nsp: the family roberta is pretrained without it; use --pairs none"),
+        (
+            ["--family", "roberta", "--pairs", "nsp"],
+            "--pairs nsp: the family roberta is pretrained without it; use --pairs none",
+        ),
         (["--family", "distilbert", "--pairs", "sop"], "use --pairs none"),
         (["--family", "electra", "--num-hidden-groups", "2"], "--num-hidden-groups: is for --family albert, not for electra"),
         (["--family", "albert", "--embedding-size", f"{10**12}"], "embedding_size 1000000000000: must be at most 16,384"),
