@@ -35,6 +35,9 @@ NO_RELATIVE_POSITIONS = RelativePositions()
 class Positions(nn.Module):
     """Base of the position encodings. Each acts at one of two places and leaves the other as it is."""
 
+    has_score_bias = False
+    """Whether `relative` returns numbers that are added to the scores."""
+
     def add(
         self, words: Float[Tensor, "batch tokens width"], positions: Int[Tensor, "#batch tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
@@ -103,6 +106,8 @@ class RotaryPositions(Positions):
 
 class AlibiPositions(Positions):
     """`equations.alibi_bias`, in every self-attention (Press et al. 2022)."""
+
+    has_score_bias = True
 
     def __init__(self, heads: int) -> None:
         super().__init__()

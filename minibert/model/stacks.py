@@ -11,9 +11,11 @@ from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 from minibert.equations import causal_mask
-from minibert.kernels import AttentionImplementation, Sequences, select_outputs
+from minibert.kernels import AttentionImplementation, Sequences, select_outputs, unpad
+from minibert.kernels import pad as pad_sequences
 from minibert.model.cache import AllTokens, KeyValueCache
 from minibert.model.config import ModelConfig
+from minibert.model.inputs import attention_keep
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from minibert.model.linear import Dropout
 from minibert.model.positions import make_positions
@@ -128,18 +130,24 @@ class Encoder(Stack):
         super().__init__(config, (EncoderLayer(config, attention, pre_norm) for _ in range(depth)), positions, pre_norm)
 
     def forward(
-        self, words: Float[Tensor, "batch tokens width"], keep: Bool[Tensor, "batch tokens"]
+        self, words: Float[Tensor, "batch tokens width"], keep: Bool[Tensor, "batch tokens"] | Sequences
     ) -> Float[Tensor, "batch tokens width"]:
         """Encode a batch.
 
         Args:
             words: word embeddings.
-            keep: Boolean mask; True for tokens, False for padding.
+            keep: Boolean mask; True for tokens, False for padding. Or `Sequences`, if the vectors of padding are not read:
+                they take no time then.
         """
-        positions = token_positions(torch.ones_like(keep[:1]))
-        hidden = self.embed(words, positions)
+        positions = torch.arange(words.shape[1], device=words.device)[None]
+        if isinstance(keep, Sequences) and self.positions.has_score_bias:
+            keep = keep.mask  # a bias has the scores of a rectangle
+        attended = attention_keep(keep, words[:, :, 0], None)
+        if isinstance(attended, Sequences):
+            words, positions = unpad(words, attended), unpad(positions.expand(attended.shape), attended)
         relative = self.positions.relative(positions, positions, words.dtype)
-        return self.final_norm(self.layers(hidden, keep[:, None, None, :], relative))
+        hidden = self.final_norm(self.layers(self.embed(words, positions), attended, relative))
+        return pad_sequences(hidden, attended) if isinstance(attended, Sequences) else hidden
 
 
 class Decoder(Stack):

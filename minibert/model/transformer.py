@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minibert import kernels
 from minibert.checks import can_check_values, check_tensor
 from minibert.equations import IGNORE_INDEX, length_penalty, masked_lm_loss
-from minibert.kernels import AttentionImplementation, linear_label_smoothing_loss
+from minibert.kernels import AttentionImplementation, Sequences, linear_label_smoothing_loss, worthwhile_sequences
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
@@ -65,6 +65,13 @@ def shift_right(labels: Int[Tensor, "batch targets"], start: int, padding: int) 
     first = torch.full_like(labels[:, :1], start)
     shifted = torch.cat([first, labels[:, :-1]], dim=1)
     return shifted.masked_fill(shifted == IGNORE_INDEX, padding)
+
+
+def source_mask(attention_mask: SourceMask | Sequences | None) -> SourceMask | None:
+    """Return the mask of a source; None if it is known that there is no padding, because attention is faster without a mask."""
+    if isinstance(attention_mask, Sequences):
+        return None if attention_mask.are_full else attention_mask.mask
+    return attention_mask
 
 
 class Transformer(PretrainedModel):
@@ -171,7 +178,7 @@ class Transformer(PretrainedModel):
     def forward(
         self,
         input_ids: Int[Tensor, "batch sources"],
-        attention_mask: SourceMask | None = None,
+        attention_mask: SourceMask | Sequences | None = None,
         decoder_input_ids: Int[Tensor, "batch targets"] | None = None,
         decoder_attention_mask: TargetMask | None = None,
         labels: Int[Tensor, "batch targets"] | None = None,
@@ -180,6 +187,8 @@ class Transformer(PretrainedModel):
         """Predict the next target token at every position. The arguments are those of transformers' MarianMT.
 
         Args:
+            attention_mask: 1 or True for tokens of the source, 0 or False for padding. Default: no padding. Or `Sequences`,
+                if the vectors of padding are not read: they take no time then.
             decoder_input_ids: the decoder input. Default: the labels, shifted right.
             labels: the expected token at each target position, -100 for none.
             label_smoothing: for training: the output is `Seq2SeqLMSums` with smoothed labels, and the scores of the
@@ -208,21 +217,22 @@ class Transformer(PretrainedModel):
         return Seq2SeqLMOutput(logits, memory, None if labels is None else masked_lm_loss(logits, labels))
 
     def encode(
-        self, input_ids: Int[Tensor, "batch sources"], attention_mask: SourceMask | None = None
+        self, input_ids: Int[Tensor, "batch sources"], attention_mask: SourceMask | Sequences | None = None
     ) -> Float[Tensor, "batch sources width"]:
-        """Encode the source. Raises: ValueError for an empty one."""
+        """Encode the source; the arguments are those of `forward`. Raises: ValueError for an empty one."""
         self._check(input_ids, "input_ids")
-        keep = keep_mask(attention_mask, input_ids)
+        sequences = attention_mask if isinstance(attention_mask, Sequences) else None
+        keep = keep_mask(source_mask(attention_mask), input_ids)
         if can_check_values(keep) and (empty := (~keep.any(dim=1)).nonzero()).numel():
             raise ValueError(f"source {int(empty[0])} of the batch is empty")
-        memory: Tensor = self.encoder(self._embed(input_ids), keep)
+        memory: Tensor = self.encoder(self._embed(input_ids), sequences or keep)
         return memory
 
     def decode(
         self,
         decoder_input_ids: Int[Tensor, "batch targets"],
         memory: Float[Tensor, "batch sources width"],
-        attention_mask: SourceMask | None = None,
+        attention_mask: SourceMask | Sequences | None = None,
         decoder_attention_mask: TargetMask | None = None,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch targets vocabulary"]:
@@ -234,18 +244,19 @@ class Transformer(PretrainedModel):
         self,
         decoder_input_ids: Tensor,
         memory: Tensor,
-        attention_mask: Tensor | None,
+        attention_mask: Tensor | Sequences | None,
         decoder_attention_mask: Tensor | None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Compute the hidden states of the decoder."""
         self._check(decoder_input_ids, "decoder_input_ids", 0 if cache is None else cache.tokens)
         keep = decoder_attention_mask
+        mask = source_mask(attention_mask)
         hidden: Tensor = self.decoder(
             self._embed(decoder_input_ids),
             None if keep is None else keep_mask(keep, decoder_input_ids, "decoder_attention_mask"),
             memory,
-            keep_mask(attention_mask, memory[:, :, 0]) if attention_mask is not None or is_recording() else None,
+            keep_mask(mask, memory[:, :, 0]) if mask is not None or is_recording() else None,
             cache,
         )
         return hidden
@@ -272,7 +283,9 @@ class Transformer(PretrainedModel):
         Raises: ValueError for `beams` or `alpha` outside its range, for more tokens than learned positions, and as `forward`.
         """
         check_beam_search(beams, alpha)
-        memory, keep = self.encode(input_ids, attention_mask), keep_mask(attention_mask, input_ids)
+        self._check(input_ids, "input_ids")
+        keep = keep_mask(attention_mask, input_ids)
+        memory = self.encode(input_ids, worthwhile_sequences(keep) or keep)
         free_positions = self.config.max_position_embeddings if self.config.positions == "learned" else sys.maxsize
         limits: int | Tensor = (keep.sum(dim=1) + 50).clamp(max=free_positions)
         if max_new_tokens is not None:

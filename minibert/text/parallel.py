@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
+from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray, pad_rows
 from minibert.text.file_formats import CorpusError, check_plain_text, numbered_lines
 from minibert.text.splits import is_validation
@@ -91,10 +92,13 @@ class ParallelBatch:
     attention_mask: Bool[Tensor, "batch sources"]
     decoder_input_ids: Int[Tensor, "batch targets"]
     labels: Int[Tensor, "batch targets"]
+    sequences: Sequences | None = None
+    """The tokens of `attention_mask`, if it saves time to leave the padding out."""
 
     def to(self, device: torch.device) -> "ParallelBatch":
         """Copy the batch to a device."""
-        return ParallelBatch(*(column.to(device, non_blocking=True) for column in vars(self).values()))
+        columns = {name: column for name, column in vars(self).items() if column is not None}
+        return replace(self, **{name: column.to(device, non_blocking=True) for name, column in columns.items()})
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class ParallelEpoch:
         decoder_input_ids, _ = pad_rows([self.targets[row][:-1] for row in rows], self.pad_id)
         labels, _ = pad_rows([self.targets[row][1:] for row in rows], IGNORE_INDEX)
         labels = labels.masked_fill(labels == self.unk_id if len(indices) else torch.ones_like(labels).bool(), IGNORE_INDEX)
-        return ParallelBatch(input_ids, attention_mask, decoder_input_ids, labels)
+        return ParallelBatch(input_ids, attention_mask, decoder_input_ids, labels, worthwhile_sequences(attention_mask))
 
 
 class ParallelExamples:

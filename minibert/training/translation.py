@@ -80,7 +80,7 @@ class TranslationObjective:
     def loss_sums(self, model: nn.Module, batch: ParallelBatch) -> dict[str, LossSum]:
         output = model(
             batch.input_ids,
-            batch.attention_mask,
+            batch.sequences or batch.attention_mask,
             batch.decoder_input_ids,
             labels=batch.labels,
             label_smoothing=self.label_smoothing,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from minibert import TRANSFORMERS, Transformer, TransformerConfig, adamw, record
 from minibert.equations import IGNORE_INDEX, label_smoothing_loss
+from minibert.kernels import Sequences
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS
 from minibert.model.inputs import keep_mask
@@ -83,6 +84,69 @@ def gradients_of(model: Callable[..., Tensor], *leaves: Tensor) -> list[Tensor]:
     fresh = [leaf.detach().clone().requires_grad_() for leaf in leaves]
     out = model(*fresh)
     return [out, *torch.autograd.grad(out.square().sum(), fresh)]
+
+
+def shapes_in_encoder(model: Transformer) -> list[torch.Size]:
+    """Return a list to which each layer of the encoder will add the shape of its output."""
+    seen: list[torch.Size] = []
+    for layer in model.encoder.layers:
+        layer.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    return seen
+
+
+class TestRaggedSources:
+    """The encoder leaves the padding of sources out, with the same values and gradients."""
+
+    @every_kind
+    @given(seed=seeds, keep=masks(3, 7))
+    def test_loss_and_gradients_are_those_of_the_rectangle(self, kind: dict[str, object], keep: Tensor, seed: int) -> None:
+        model = random_model(seed, **kind)
+        generator = torch.Generator().manual_seed(seed)
+        sources, labels = (torch.randint(3, 23, (3, tokens), generator=generator) for tokens in (7, 4))
+        seen = shapes_in_encoder(model)
+        results = []
+        for mask in (keep, Sequences.of(keep)):
+            model.zero_grad()
+            output = model(sources, mask, labels=labels, label_smoothing=0.1)
+            output.loss_sum.backward()
+            gradients = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+            results.append((output.loss_sum.detach(), gradients))
+        torch.testing.assert_close(results[1], results[0], rtol=1e-9, atol=1e-10)
+        assert seen[:2] == [(3, 7, 12)] * 2
+        in_one_row = kind.get("positions") != "alibi" and not keep.all()
+        assert seen[2:] == [(1, int(keep.sum()), 12) if in_one_row else (3, 7, 12)] * 2
+
+    def test_generation_leaves_padding_out(self) -> None:
+        model = random_model(3)
+        seen = shapes_in_encoder(model)
+        found = model.generate(SOURCE, KEEP, beams=1, max_new_tokens=9)
+        assert seen == [(1, 8, 12)] * 2
+        alone = [model.generate(row[keep][None], beams=1, max_new_tokens=9)[0] for row, keep in zip(SOURCE, KEEP, strict=True)]
+        assert [each.tokens for each in found] == [each.tokens for each in alone]
+
+    def test_a_recording_has_all_tokens(self) -> None:
+        model = random_model(3)
+        with record(model) as recorded:
+            logits = model(SOURCE, Sequences.of(KEEP), TARGET).logits
+        assert recorded["encoder.layers.0.output"].shape == (2, 5, 12)
+        assert recorded["decoder.layers.0.cross_attention.weights"].shape == (2, 3, 4, 5)
+        torch.testing.assert_close(model(SOURCE, Sequences.of(KEEP), TARGET).logits, logits)
+
+    def test_without_padding_cross_attention_has_no_mask(self) -> None:
+        model = random_model(3)
+        masks: list[object] = []
+        for layer in model.decoder.layers:
+            layer.cross_attention.register_forward_pre_hook(lambda module, inputs: masks.append(inputs[2]))
+        full, whole = Sequences.of(torch.ones_like(KEEP)), model(SOURCE, None, TARGET).logits
+        torch.testing.assert_close(model(SOURCE, full, TARGET).logits, whole)
+        assert masks == [None] * 4
+
+    def test_an_empty_source_and_another_shape_are_refused(self, without_shape_checks: None) -> None:
+        model = random_model(3)
+        with pytest.raises(ValueError, match="source 1 of the batch is empty"):
+            model(SOURCE, Sequences.of(KEEP & torch.tensor([[True], [False]])), TARGET)
+        with pytest.raises(ValueError, match=r"attention_mask has sequences of shape \(2, 3\), expected \(2, 5\)"):
+            model(SOURCE, Sequences.of(torch.ones(2, 3, dtype=torch.bool)), TARGET)
 
 
 class TestTransformer:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
 from minibert.model.transformer import shift_right
@@ -172,8 +173,21 @@ class TestParallelExamples:
         batch = ParallelExamples(ParallelText(["a b"], ["b"]), TOKENIZER, seed=0, max_length=9).epoch(0).batch(np.arange(1))
         moved = batch.to(torch.device("meta"))
         for name, column in vars(batch).items():
-            assert getattr(moved, name).is_meta
-            assert getattr(moved, name).shape == column.shape
+            if isinstance(column, Tensor):
+                assert getattr(moved, name).is_meta
+                assert getattr(moved, name).shape == column.shape
+        assert batch.sequences is not None
+        assert moved.sequences is not None
+        assert moved.sequences.mask.is_meta
+
+    def test_padding_of_sources_is_left_out_where_it_saves_time(self) -> None:
+        text = ParallelText(["a " * 10, "a", "a " * 10], ["b", "b", "b"])
+        epoch = ParallelExamples(text, TOKENIZER, seed=0, max_length=20).epoch(0)
+        padded, full = epoch.batch(np.array([0, 1])), epoch.batch(np.array([0, 2]))
+        assert padded.sequences is not None
+        assert padded.sequences.lengths == (12, 3)
+        assert full.sequences is not None
+        assert full.sequences.are_full
 
     @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), seeds, st.integers(0, 3))
     def test_every_pair_is_in_one_batch_and_the_order_is_reproducible(self, lengths: list[int], seed: int, number: int) -> None:
