@@ -295,7 +295,9 @@ class Transformer(PretrainedModel):
         has_padding = not can_check_values(keep) or not keep.all()  # without padding, attention is faster without a mask
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
-            return self.decode(tokens, memory[rows], keep[rows] if has_padding else None, cache=cache)[:, -1]
+            # Later steps read the keys and values of the memory in the cache, and need only its shape.
+            sources = memory[rows] if cache.tokens == 0 else memory[:1].expand(len(rows), -1, -1)
+            return self.decode(tokens, sources, keep[rows] if has_padding else None, cache=cache)[:, -1]
 
         start = torch.full((len(input_ids), 1), self.config.decoder_start_token_id, device=input_ids.device)
         if beams == 1:
