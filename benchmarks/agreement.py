@@ -21,7 +21,8 @@ from minibert.study.verify.comparison import compare
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.stages import minibert_stages, transformers_stages
 from minibert.study.verify.tokenization import compare_token_ids, encode_with, encode_with_transformers, strings_to_compare
-from minibert.text.tokenizer import load_tokenizer, token_id
+from minibert.text.tokenizer import token_id
+from minibert.text.tokenizer_loading import load_tokenizer
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ _MODULES = {
     "equations": "equations",
     "evaluate": "training.loop",
     "load": "model",
-    "load_tokenizer": "text.tokenizer",
+    "load_tokenizer": "text.tokenizer_loading",
     "predict": "training.logits",
     "record": "observe",
     "train": "training.loop",
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     from minibert.model.adapters import LoRA as LoRA
     from minibert.observe import record as record
     from minibert.study.embedding import TextEmbedder as TextEmbedder
-    from minibert.text.tokenizer import load_tokenizer as load_tokenizer
+    from minibert.text.tokenizer_loading import load_tokenizer as load_tokenizer
     from minibert.training.answering import Answering as Answering
     from minibert.training.checkpoints import Checkpoints as Checkpoints
     from minibert.training.classification import Classification as Classification

@@ -29,7 +29,8 @@ from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.diagnosis import Names
 from minibert.study.verify.inputs import Inputs, make_inputs
 from minibert.study.verify.stages import Stages, minibert_stages, transformers_stages
-from minibert.text.tokenizer import MASK, load_tokenizer, special_token, token_id
+from minibert.text.tokenizer import MASK, special_token, token_id
+from minibert.text.tokenizer_loading import load_tokenizer
 
 TEXTS = (
     "What you see is what you get, and the rest is what you verify.",

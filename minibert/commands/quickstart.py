@@ -144,8 +144,9 @@ def _prepare(options: Quickstart, documents: "Sequence[Document] | None", resume
     """Read the text, and train or load the vocabulary."""
     from minibert.study.quickstart import tokenize, train_vocabulary
     from minibert.text.builtin import builtin_corpus
-    from minibert.text.tokenizer import load_tokenizer, save_tokenizer
+    from minibert.text.tokenizer import save_tokenizer
     from minibert.text.tokenizer_files import TOKENIZER_FILE
+    from minibert.text.tokenizer_loading import load_tokenizer
 
     if documents is None:
         say("Reading the docstrings of Python and torch (takes some seconds the first time) …")

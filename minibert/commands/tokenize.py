@@ -59,7 +59,8 @@ def run(options: Tokenize) -> int:
 def _load(source: str) -> "Tokenizer":
     from tokenizers import models
 
-    from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+    from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+    from minibert.text.tokenizer_loading import load_tokenizer
 
     path = Path(source)
     if path.suffix != ".txt":

@@ -33,7 +33,8 @@ def run(options: Translate) -> int:
     from minibert.model import Transformer
     from minibert.model.generation import check_beam_search
     from minibert.text.spacing import Spacing
-    from minibert.text.tokenizer import UNK, load_tokenizer, token_id, without_special_tokens
+    from minibert.text.tokenizer import UNK, token_id, without_special_tokens
+    from minibert.text.tokenizer_loading import load_tokenizer
     from minibert.training.decoding import translate
     from minibert.training.distributed import choose_device
 

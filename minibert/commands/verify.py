@@ -135,7 +135,7 @@ def _ids(options: Verify) -> list[int] | None:
 
 def _tokenizer(options: Verify, source: str) -> "Tokenizer | None":
     """Load a tokenizer to compare; None with --ids, and for a checkpoint without a tokenizer."""
-    from minibert.text.tokenizer import load_tokenizer
+    from minibert.text.tokenizer_loading import load_tokenizer
 
     if options.ids is not None:
         return None

@@ -25,7 +25,8 @@ from minibert.model.modes import evaluation_mode
 from minibert.model.pooling import POOLING
 from minibert.study.embedding_files import EmbeddingFiles, Normalize
 from minibert.text.batching import pad_rows, split_by_tokens
-from minibert.text.tokenizer import PAD, check_id, load_tokenizer, token_id
+from minibert.text.tokenizer import PAD, check_id, token_id
+from minibert.text.tokenizer_loading import load_tokenizer
 
 TEXTS_PER_BLOCK = 1024
 """Number of texts that are tokenized together, and sorted by length."""

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 from minibert.equations import softmax
 from minibert.model import BertForMaskedLM, BertForPreTraining, load
 from minibert.model.modes import evaluation_mode
-from minibert.text.tokenizer import MASK, UNK, check_id, load_tokenizer, special_token, token_id
+from minibert.text.tokenizer import MASK, UNK, check_id, special_token, token_id
+from minibert.text.tokenizer_loading import load_tokenizer
 
 
 @dataclass(frozen=True)

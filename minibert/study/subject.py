@@ -22,17 +22,8 @@ from minibert.model import (
 from minibert.model.config import ModelConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.study.tokenized_text import TokenizedText, from_ids, tokenize
-from minibert.text.tokenizer import (
-    CLS,
-    PAD,
-    SEP,
-    SPECIAL_TOKENS,
-    build_tokenizer,
-    check_id,
-    load_tokenizer,
-    token_id,
-    vocabulary_size,
-)
+from minibert.text.tokenizer import CLS, PAD, SEP, SPECIAL_TOKENS, build_tokenizer, check_id, token_id, vocabulary_size
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.text.wordpiece_training import count_words
 
 RANDOM_NETWORKS: Mapping[str, tuple[type[PretrainedModel], ModelConfig]] = {

@@ -13,7 +13,8 @@ from torch import Tensor
 from minibert.model import GPT2LMHeadModel
 from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.modes import evaluation_mode
-from minibert.text.tokenizer import UNK, check_id, load_tokenizer, special_token
+from minibert.text.tokenizer import UNK, check_id, special_token
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.text.unknown import count_unknown
 
 MAX_NEW_TOKENS = 100

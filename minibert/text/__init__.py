@@ -19,7 +19,7 @@ _MODULES = {
     "builtin_corpus": "builtin",
     "epoch_batches": "batching",
     "iterate_batches": "batching",
-    "load_tokenizer": "tokenizer",
+    "load_tokenizer": "tokenizer_loading",
     "read_corpus": "corpus",
     "read_dataset": "corpus",
     "read_parallel": "parallel",
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from minibert.text.parallel import read_parallel as read_parallel
     from minibert.text.splits import split_documents as split_documents
     from minibert.text.tokenized import TokenizedCorpus as TokenizedCorpus
-    from minibert.text.tokenizer import load_tokenizer as load_tokenizer
     from minibert.text.tokenizer import save_tokenizer as save_tokenizer
     from minibert.text.tokenizer import vocabulary_size as vocabulary_size
+    from minibert.text.tokenizer_loading import load_tokenizer as load_tokenizer
     from minibert.text.wordpiece_training import train_tokenizer as train_tokenizer
 
 

@@ -18,11 +18,11 @@ from minibert.text.tokenizer import (
     SPECIAL_TOKENS,
     build_byte_pair_tokenizer,
     build_tokenizer,
-    load_tokenizer,
     save_tokenizer,
     token_id,
 )
 from minibert.text.tokenizer_files import TOKENIZER_FILE
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
 
 NewTokenizer = Literal["bert", "roberta", "gpt2"]

@@ -15,8 +15,9 @@ from minibert.text.labeled.duplicates import drop_shared, find_shared
 from minibert.text.labeled.findings import Finding, LabeledData, LabeledDataError, group_findings, refuse_errors
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.splits import validation_keys
-from minibert.text.tokenizer import load_tokenizer, vocabulary_size
+from minibert.text.tokenizer import vocabulary_size
 from minibert.text.tokenizer_files import has_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.adapting import check_adapter
 from minibert.training.finetuning import FineTuning, start_model
 from minibert.training.options import FineTuningConfig

@@ -16,8 +16,9 @@ from minibert.model.checkpoints.config_file import models_inside
 from minibert.model.checkpoints.loading import Checkpoint, read_checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.heads import BertWithHead
-from minibert.text.tokenizer import load_tokenizer, vocabulary_size
+from minibert.text.tokenizer import vocabulary_size
 from minibert.text.tokenizer_files import has_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.logits import predict
 from minibert.training.records import SETTINGS_FILE
 from minibert.training.task_type import TASK_FILE, Prediction, TaskType, bert_config, task_types

@@ -10,7 +10,8 @@ import transformers
 from minibert import load
 from minibert.commands import main
 from minibert.model.families import FAMILIES, NETWORKS
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer, vocabulary_size
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer, vocabulary_size
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.sampling import slow
 from tests.text.test_family_tokenizers import albert, roberta
 

@@ -12,7 +12,7 @@ from minibert import load
 from minibert.commands import main
 from minibert.model import PRESETS
 from minibert.study.run_figures import loss_figure
-from minibert.text.tokenizer import load_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.options import FamilyName
 from minibert.training.pretraining_families import METHODS
 from minibert.training.pretraining_tasks import PREPARATIONS

@@ -13,7 +13,8 @@ import torch
 from minibert import load
 from minibert.commands import main
 from minibert.model import PRESETS
-from minibert.text.tokenizer import END_OF_TEXT, load_tokenizer
+from minibert.text.tokenizer import END_OF_TEXT
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.records import read_metrics, read_settings
 from tests.commands.test_pretrain_families import TEXT, losses_of
 from tests.processes import start

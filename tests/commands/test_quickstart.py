@@ -24,7 +24,7 @@ from minibert.study import quickstart_plan
 from minibert.study.quickstart_plan import make_plan
 from minibert.text.corpus import Corpus, Document
 from minibert.text.module_families import MODULE_FAMILIES
-from minibert.text.tokenizer import load_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 
 WRITTEN = {
     *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),

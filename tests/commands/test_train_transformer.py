@@ -13,7 +13,8 @@ import torch
 from minibert import Transformer, TransformerConfig
 from minibert.commands import main
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training import letters, translation
 from minibert.training.decoding import translate
 from minibert.training.options import TranslationConfig

@@ -13,7 +13,8 @@ from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.commands import main
 from minibert.model.checkpoints import loading, weights
 from minibert.study.fill_mask import fill_mask, load_masked_lm, unknown_words
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 
 TOKENIZER = build_tokenizer([*SPECIAL_TOKENS, "a", "new", "tensor", "shape"])
 CONFIG = BertConfig(

@@ -9,7 +9,7 @@ from tokenizers import models
 
 from minibert.text.byte_alphabet import byte_pair_vocabulary
 from minibert.text.byte_pair_training import count_byte_words, train_byte_pairs
-from minibert.text.tokenizer import load_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.hostile_text import HOSTILE_TEXTS
 
 transformers = pytest.importorskip("transformers")

@@ -25,10 +25,10 @@ from minibert.text.tokenizer import (
     build_tokenizer,
     byte_level_difference,
     byte_level_pre_tokenizer,
-    load_tokenizer,
     save_tokenizer,
     token_id,
 )
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.hostile_text import HOSTILE_TEXTS
 
 SPECIAL = ["<s>", "</s>"]

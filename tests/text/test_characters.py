@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from minibert.text.characters import build_character_tokenizer, choose_characters, count_characters
 from minibert.text.from_options import make_tokenizer
 from minibert.text.options import VocabularyOptions
-from minibert.text.tokenizer import END_OF_TEXT, UNK, load_tokenizer, save_tokenizer, special_token, without_special_tokens
+from minibert.text.tokenizer import END_OF_TEXT, UNK, save_tokenizer, special_token, without_special_tokens
+from minibert.text.tokenizer_loading import load_tokenizer
 
 TEXTS = ["Hello, world!", "今日は  ünïcode 😀", "a' b - c\t(d)"]
 

@@ -20,14 +20,8 @@ from minibert.text.labeled.word_windows import encode_words
 from minibert.text.layout import layout, word_mark, word_prefix
 from minibert.text.options import ExampleConfig
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.text.tokenizer import (
-    SPECIAL_TOKENS,
-    build_tokenizer,
-    load_tokenizer,
-    save_tokenizer,
-    special_token,
-    token_id,
-)
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer, special_token, token_id
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.hostile_text import HOSTILE_TEXTS
 
 transformers = pytest.importorskip("transformers")

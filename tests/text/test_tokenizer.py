@@ -20,7 +20,6 @@ from minibert.text.tokenizer import (
     bert_difference,
     build_tokenizer,
     check_id,
-    load_tokenizer,
     save_tokenizer,
     special_token,
     token_id,
@@ -28,6 +27,7 @@ from minibert.text.tokenizer import (
     without_special_tokens,
 )
 from minibert.text.tokenizer_files import UNSUPPORTED, TokenizerFiles
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.text.tokenizer_folders import STRINGS, booleans, folders, write
 
 transformers = pytest.importorskip("transformers")

@@ -16,10 +16,10 @@ from minibert.text.tokenizer import (
     bert_normalizer,
     bert_pre_tokenizer,
     build_tokenizer,
-    load_tokenizer,
     save_tokenizer,
     token_id,
 )
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.text.wordpiece_training import (
     CONTINUATION_PREFIX,
     count_words,

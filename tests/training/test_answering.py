@@ -13,7 +13,8 @@ from minibert.text.labeled.findings import LabeledData
 from minibert.text.labeled.options import LabeledSource
 from minibert.text.labeled.squad_checks import Answer, Question
 from minibert.text.options import InvalidOption
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.answering import Answering
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.events import Finished, StepDone

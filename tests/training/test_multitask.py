@@ -12,7 +12,8 @@ from minibert.model import BertConfig, BertForSequenceClassification, load
 from minibert.model.multitask import MultiTaskBert
 from minibert.text.labeled.options import LabeledDataOptions
 from minibert.text.labeled.text_rows import TextRow
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.adapter_options import AdapterConfig
 from minibert.training.checkpoints import Checkpoints
 from minibert.training.classification import Classification

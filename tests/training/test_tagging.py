@@ -16,7 +16,8 @@ from minibert.model import BertConfig, BertForMaskedLM, BertForTokenClassificati
 from minibert.text.labeled.examples import make_batch
 from minibert.text.labeled.findings import LabeledData
 from minibert.text.labeled.tagged import TaggedSentence, join_words
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.finetuning_options import TagOptions
 from minibert.training.logits import predict
 from minibert.training.tagging import Tagging

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from minibert.model.pretrained import PretrainedModel
-from minibert.text.tokenizer import load_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 
 Inputs = dict[str, Tensor]
 """The arguments of a forward pass by name. minibert and transformers use the same names."""

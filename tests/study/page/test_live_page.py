@@ -12,7 +12,7 @@ from minibert import Bert, BertForPreTraining, BertForSequenceClassification
 from minibert.study.page.live import live_page
 from minibert.study.stepthrough.selection import select
 from minibert.study.stepthrough.walk import walk
-from minibert.text.tokenizer import load_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.browser import Tab
 from tests.study.page import test_page
 from tests.study.page.test_accessibility import LOOKS, OVERFLOW

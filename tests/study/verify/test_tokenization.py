@@ -17,7 +17,8 @@ from minibert.study.verify.tokenization import (
     encode_with_transformers,
     strings_to_compare,
 )
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 
 transformers = pytest.importorskip("transformers")
 WORDS = [
@@ -43,7 +44,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def use(monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer) -> None:
     """Let minibert load another tokenizer than transformers."""
-    monkeypatch.setattr("minibert.text.tokenizer.load_tokenizer", lambda source: tokenizer)
+    monkeypatch.setattr("minibert.text.tokenizer_loading.load_tokenizer", lambda source: tokenizer)
 
 
 def changed(change: str) -> Tokenizer:

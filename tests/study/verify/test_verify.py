@@ -22,7 +22,8 @@ from minibert.study.drawing import figure
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.inputs import DEFAULT_TEXT, RANDOM_TOKENS, make_inputs
 from minibert.study.verify.stages import ReferenceStages, Stages, minibert_stages, transformers_stages
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.model.random_checkpoints import CLASSES, configs, inputs_for
 from tests.strategies import seeds
 

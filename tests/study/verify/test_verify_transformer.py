@@ -15,7 +15,8 @@ from minibert.model import load, read_checkpoint
 from minibert.study.verify.comparison import Comparison, compare
 from minibert.study.verify.inputs import make_inputs
 from minibert.study.verify.stages import minibert_stages, transformers_stages
-from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, load_tokenizer, save_tokenizer
+from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from minibert.text.tokenizer_loading import load_tokenizer
 
 transformers = pytest.importorskip("transformers")
 CONFIG = TransformerConfig(
