@@ -8,6 +8,8 @@
 
 # %%
 import torch
+from sklearn.datasets import load_digits
+from torch.nn import functional as F
 
 from minibert import equations, record
 from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
@@ -234,6 +236,50 @@ print(f"distance of the mean: {(wrong - right).norm():.3f}; of the mean without 
 assert (repaired - right).norm() < 1e-4 < 1e-2 < (wrong - right).norm()
 
 # %% [markdown]
+# ## An image as tokens
+#
+# The layers of BERT get vectors, one for each token. They do not know that there were words. ViT (Dosovitskiy et al. 2021)
+# gives them an image. It is cut into rectangles of pixels, the **patches**, and each patch becomes a token:
+#
+# $$z_0 = [x_\mathrm{class};\; x_p^1 E;\; x_p^2 E;\; \ldots;\; x_p^N E] + E_\mathrm{pos}$$
+#
+# This is equation 1 of that paper. In words:
+#
+# - $x_p^i$ is patch $i$: its numbers, one after another. There are $N$ patches.
+# - $E$ is a learned matrix. It makes a vector of each patch, as the table of words makes one of each id.
+# - $x_\mathrm{class}$ is a learned vector that is put in front. It takes the place of `[CLS]`.
+# - $E_\mathrm{pos}$ is the table of positions, as above. Without it, the order of the patches would not matter.
+#
+# Here are a small image with the pixels 0 to 7, and a real one: a handwritten digit of 8 × 8 pixels.
+
+# %%
+show_code(equations.patches, folded=False)
+print(equations.patches(torch.arange(8.0).view(1, 2, 4), height=2, width=2).tolist())
+digit = torch.tensor(load_digits().images[3]).float()[None]  # (channels, height, width), with one channel
+cut = equations.patches(digit, height=2, width=2)
+print("image", tuple(digit.shape), " patches", tuple(cut.shape))
+assert torch.equal(cut.sort().values.flatten().sort().values, digit.flatten().sort().values)  # each pixel is there once
+
+# %% tags=["hide-input"]
+show_figure(
+    lambda axes: axes.imshow(digit[0], cmap="gray_r"),
+    lambda axes: axes.imshow(cut, cmap="gray_r", aspect="auto"),
+    size=(3.2, 3.2),
+    alt="Left: the digit 3 in gray pixels. Right: its patches, a table with one row for each patch, one column for each pixel.",
+)
+
+# %% [markdown]
+# A linear map of patches is a convolution whose kernel has the size of a patch, and which moves by one patch at a time. Each
+# row of the matrix, written as a rectangle, is one kernel. So most programs have a convolution in this place.
+
+# %%
+matrix = torch.randn(5, 4)  # five features of a patch
+as_convolution = F.conv2d(digit[None], matrix.view(5, 1, 2, 2), stride=2)[0]
+assert torch.allclose(cut @ matrix.T, as_convolution.flatten(1).T, atol=1e-4)
+
+# %% [markdown]
+# All other layers are those of BERT, normalized first (lesson 5).
+#
 # ## Exercises
 
 # %%
@@ -259,5 +305,6 @@ exercise("bert_embeddings")
 #
 # - Devlin et al. 2019, *BERT: Pre-training of deep bidirectional transformers for language understanding*, section 3 and
 #   figure 2.
+# - Dosovitskiy et al. 2021, *An image is worth 16x16 words: Transformers for image recognition at scale*, section 3.1.
 # - Reimers and Gurevych 2019, *Sentence-BERT*: which vector stands for a sentence.
 # - Next: lesson 9, what BERT learns from.

@@ -21,6 +21,10 @@ Axis names in the shape annotations:
     characters        characters of a text
     inputs, outputs   entries of the vectors that a linear map gets, and of those that it computes
     rows              rows of a table of embeddings that are in use
+    channels, image_height, image_width
+                      channels of an image, such as colors, and its size in pixels
+    patches, pixels   patches of an image, and the numbers of a patch: its pixels in all channels
+    pooled            size of a pooled vector
     beams, hypotheses unfinished outputs of beam search, and outputs that it chooses among
 
 `*batch` matches any number of axes. `#keys` matches an axis that may also be 1, for broadcasting.
@@ -60,6 +64,9 @@ _MODULES = {
     "TransferConfig": "training.transfer_options",
     "Transformer": "model",
     "TransformerConfig": "model",
+    "ViTConfig": "model",
+    "ViTForImageClassification": "model",
+    "ViTModel": "model",
     "adamw": "training.optimizer",
     "equations": "equations",
     "evaluate": "training.loop",
@@ -90,6 +97,9 @@ if TYPE_CHECKING:
     from minibert.model import GPT2LMHeadModel as GPT2LMHeadModel
     from minibert.model import Transformer as Transformer
     from minibert.model import TransformerConfig as TransformerConfig
+    from minibert.model import ViTConfig as ViTConfig
+    from minibert.model import ViTForImageClassification as ViTForImageClassification
+    from minibert.model import ViTModel as ViTModel
     from minibert.model import load as load
     from minibert.model.adapters import BitFit as BitFit
     from minibert.model.adapters import Bottleneck as Bottleneck

@@ -23,8 +23,8 @@ from minibert.trace import Leaf, Operation, Origin, Tracer
 
 Edit = Tensor | Callable[[Tensor], Tensor]
 
-WRAPPERS = frozenset({"bert", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model"})
-"""Module names that are left out of the names of parameters in a trace: a head's encoder (`bert`), torch.compile,
+WRAPPERS = frozenset({"bert", "vit", "module", "_orig_mod", "_checkpoint_wrapped_module", "base_model", "model"})
+"""Module names that are left out of the names of parameters in a trace: a head's encoder (`bert`, `vit`), torch.compile,
 DataParallel, activation checkpointing, peft."""
 OMITTED_MODULES = WRAPPERS | {"feed_forward"}
 """Module names that are left out of recorded paths.

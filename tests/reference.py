@@ -402,3 +402,13 @@ def bottleneck_adapter(
     """Houlsby et al. 2019, figure 2, for one token: x plus the up-projection of GELU of the down-projection."""
     features = [gelu(sum(x[k] * down[k][j] for k in range(len(x))) + down_bias[j]) for j in range(len(down_bias))]
     return [x[i] + sum(features[j] * up[j][i] for j in range(len(features))) + up_bias[i] for i in range(len(x))]
+
+
+def patches(image: Array, height: int, width: int) -> list[list[float]]:
+    """Dosovitskiy et al. 2021, section 3.1: the numbers of each patch, channel by channel and row by row."""
+    channels, rows, columns = image.shape
+    return [
+        [image[c][top + r][left + s] for c in range(channels) for r in range(height) for s in range(width)]
+        for top in range(0, rows, height)
+        for left in range(0, columns, width)
+    ]

@@ -42,6 +42,7 @@ from minibert.equations import IGNORE_INDEX
 from minibert.model import read_checkpoint
 from minibert.model.bert import DECODER_BIAS, PretrainedBert
 from minibert.model.pretrained import PretrainedModel
+from minibert.model.vit import PretrainedViT
 from minibert.study.verify.stages import minibert_stages, silent_transformers, transformers_stages
 
 TORCH = "torch.nn.Transformer"
@@ -64,6 +65,8 @@ REASONS = {
     r"summary_activation 'relu' is not supported": "another summary of ELECTRA",
     r"sinusoidal_pos_embds True is not supported": "positions of DistilBERT that are not learned",
     r"source \d+ of the batch is empty": "a source without tokens",
+    r"of image_size, \d+, is not a multiple of that of patch_size": "pixels outside the patches, which transformers ignores",
+    r"pooler_act .* is unknown; choose one of": "an activation function that minibert does not have",
     r"an odd d_model, \d+, has no sinusoids": "an odd width, while sines and cosines come in pairs",
 }
 """Patterns of the message of a right refusal, and what is wrong."""
@@ -73,7 +76,7 @@ def make_theirs(case: Case) -> Any:
     """Create a network of transformers with random weights."""
     network = getattr(transformers, case.network.architecture)
     torch.manual_seed(case.seed)
-    model = network._from_config(network.config_class(**case.fields), attn_implementation="eager").double().eval()
+    model = network._from_config(network.config_class(**case.fields), attn_implementation=case.attention).double().eval()
     for parameter in model.parameters():
         if parameter.requires_grad:  # the sinusoids of MarianMT have no gradient
             nn.init.normal_(parameter, std=case.std)
@@ -90,14 +93,17 @@ def _submodule(model: nn.Module, name: str) -> nn.Module | None:
 def load_theirs(case: Case, folder: str) -> Any:
     """Load a checkpoint of minibert with transformers. All weights must be there."""
     network = getattr(transformers, case.network.architecture)
-    model, report = network.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
+    options = {"dtype": torch.float64, "attn_implementation": case.attention}
+    model, report = network.from_pretrained(folder, **options, output_loading_info=True)
     if any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")):
         raise DifferenceError(f"transformers reports {report}")
     return model.eval()
 
 
 def attends(case: Case) -> Tensor:
-    """Return the tokens of the batch, or of the decoder's input, that may attend to something."""
+    """Return the tokens of the batch, or of the decoder's input, that may attend to something. Of an image, all may."""
+    if "pixel_values" in case.inputs:
+        return torch.ones(len(case.inputs["pixel_values"]), 1, dtype=torch.bool)
     has_decoder = "decoder_input_ids" in case.inputs
     ids = case.inputs["decoder_input_ids" if has_decoder else "input_ids"]
     mask = case.inputs.get("decoder_attention_mask" if has_decoder else "attention_mask", torch.ones_like(ids)).bool()
@@ -107,16 +113,16 @@ def attends(case: Case) -> Tensor:
 
 def outputs_of(case: Case, model: Any, is_ours: bool) -> dict[str, Tensor]:
     """Return the outputs of what attends to something, and the loss if everything does."""
-    compared, is_bert = attends(case), issubclass(case.network, PretrainedBert)
+    compared, is_encoder = attends(case), issubclass(case.network, PretrainedBert | PretrainedViT)
     has_loss = bool(case.labels) and bool(compared.all())
-    theirs_is_double = is_bert and case.network.head != "replaced-tokens"  # that of transformers is in float32
+    theirs_is_double = is_encoder and case.network.head != "replaced-tokens"  # that of transformers is in float32
     labels = case.labels if has_loss and (is_ours or theirs_is_double) else {}
     if not is_ours:
         labels = {case.their_labels.get(name, name): value for name, value in labels.items()}
     output = model(**case.inputs, **({} if is_ours else case.their_inputs), **labels)
     found = {OUR_NAMES.get(name, name): getattr(output, name) for name in OUTPUTS if getattr(output, name, None) is not None}
     for name, tensor in found.items():
-        if is_bert:
+        if is_encoder:
             found[name] = tensor[compared.any(dim=1)]
         elif name == "logits":
             found[name] = tensor[compared]
@@ -156,7 +162,9 @@ def compare_passes(case: Case, ours: PretrainedModel, theirs: Any) -> None:
         check_all_equal(path, outputs, expected)
         if all(tensor.isfinite().all() for tensor in expected.values()):  # NaN, without epsilon, has no gradient
             own = {ours.names.relative(name): gradient for name, gradient in gradients_of(ours, outputs).items()}
-            check_all_equal(f"{path} gradient of", own, gradients)
+            # The kernel of a convolution is a matrix here.
+            matched = {name: each.view_as(own[name]) if name in own else each for name, each in gradients.items()}
+            check_all_equal(f"{path} gradient of", own, matched)
 
 
 def is_rounding(case: Case) -> bool:
@@ -186,7 +194,8 @@ def compare_stages(case: Case, ours: PretrainedModel, folder: str) -> None:
         if name.endswith("scores"):  # transformers adds a large negative number to masked scores
             masked = stages.get(name.replace("scores", "masked_scores"), one).isinf()
             one, other = one.masked_fill(masked, 0), other.masked_fill(masked, 0)
-        if name.startswith("encoder.") or name.endswith(("cross_attention.key", "cross_attention.value")) or one.dim() == 2:
+        is_of_encoder = name.startswith("encoder.") or name.endswith(("cross_attention.key", "cross_attention.value"))
+        if is_of_encoder or one.dim() == 2 or "pixel_values" in case.inputs:
             check_equal(f"stage {name}", one, other)  # every token of an encoder attends to something
         else:
             check_equal(f"stage {name}", *(_at_tokens(x, tokens[rows]) for x in (one, other)))

@@ -1,4 +1,4 @@
-"""Odd configurations and inputs of BERT and its family, GPT-2 and MarianMT, drawn at random.
+"""Odd configurations and inputs of BERT and its family, GPT-2, MarianMT and ViT, drawn at random.
 
 Small numbers are more likely than large ones: one head, width 1, one piece, one token. Some fields have values that a library
 must refuse. Masks have padding on either side, holes, and rows of padding alone.
@@ -24,6 +24,8 @@ from minibert import (
     BertForTokenClassification,
     GPT2LMHeadModel,
     Transformer,
+    ViTForImageClassification,
+    ViTModel,
 )
 from minibert.equations import IGNORE_INDEX
 from minibert.model.config import ACTIVATION_ALIASES, ACTIVATIONS
@@ -43,6 +45,7 @@ NETWORKS: dict[str, list[type[PretrainedModel]]] = {
     ],
     "GPT-2": [GPT2LMHeadModel],
     "MarianMT": [Transformer],
+    "ViT": [ViTModel, ViTForImageClassification],
     **{name: [FAMILY_NETWORKS[each] for each in family.networks.values()] for name, family in FAMILIES.items()},
 }
 """The networks that are compared with the network of transformers that has their `architecture`, by its family."""
@@ -64,6 +67,8 @@ class Case:
     std: float = 0.4
     """Standard deviation of the weights."""
     seed: int = 0
+    attention: str = "eager"
+    """Attention of transformers."""
     their_labels: dict[str, str] = field(default_factory=dict)
     """Names of labels in transformers, where they differ."""
 
@@ -259,10 +264,41 @@ def marian_case(seed: int) -> Case:
     return Case(Transformer, fields, inputs, labels, std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
 
 
+def vit_case(seed: int) -> Case:
+    draw = Draw(seed)
+    heads, width = draw.heads_and_width()
+    patch = draw.of(1, 2, 3), draw.of(1, 2, 3)
+    image = tuple(size * draw.of(1, 1, 2, 4) + draw.rarely(1, 0) for size in patch)
+    batch, channels, classes = draw.of(1, 2, 3), draw.of(1, 1, 2, 3), draw.of(1, 2, 3, 5)
+    network = draw.of(*NETWORKS["ViT"])
+    fields = {
+        "hidden_size": width,
+        "num_hidden_layers": draw.rarely(0, draw.of(1, 2, 3)),
+        "num_attention_heads": draw.rarely(0, heads),
+        "intermediate_size": draw.rarely(0, draw.of(1, 3, 8, 17)),
+        "hidden_act": draw.activation(),
+        "layer_norm_eps": draw.of(0.0, 1e-30, 1e-12, 1e-5, 1.0, 1e5),
+        "image_size": image[0] if image[0] == image[1] else draw.of(image, [*image]),
+        "patch_size": patch[0] if patch[0] == patch[1] else draw.of(patch, [*patch]),
+        "num_channels": channels,
+        "qkv_bias": draw.of(True, True, False),
+        "encoder_stride": draw.of(16, 3),
+        "pooler_output_size": draw.of(None, 1, 7),
+        "pooler_act": draw.of("tanh", "tanh", draw.activation()),
+        "id2label": {number: draw.of(*NAMES) + str(number) for number in range(classes)},
+    }
+    pixels = torch.randn(batch, channels, *image, generator=draw.tensors, dtype=torch.float64)
+    labels = {"labels": draw.class_labels(classes, batch)} if network.has_classes else {}
+    case = Case(network, fields, {"pixel_values": pixels}, labels, std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
+    case.attention = "sdpa"  # the eager one rounds the weights to float32
+    return case
+
+
 CASES: dict[str, Callable[[int], Case]] = {
     "BERT": bert_case,
     "GPT-2": gpt2_case,
     "MarianMT": marian_case,
+    "ViT": vit_case,
     **{family: partial(bert_case, family=family) for family in FAMILIES},
 }
 """For each family, a function from a seed to a case."""

@@ -210,7 +210,7 @@ def make_cases(model: PretrainedModel, tokenizer: Tokenizer, texts: Sequence[str
     parameters = inspect.signature(model.forward).parameters
     if "decoder_input_ids" in parameters:
         return None
-    limit = model.config.max_tokens
+    limit = model.text_config.max_tokens
     encodings = [tokenizer.encode(text) for text in texts]
     rows: list[list[int]] = []
     positions: list[tuple[int, int]] = []
@@ -233,7 +233,7 @@ def make_cases(model: PretrainedModel, tokenizer: Tokenizer, texts: Sequence[str
             rows.append(ids)
     if not rows:
         return None
-    longest, padding = max(map(len, rows)), model.config.pad_token_id or 0
+    longest, padding = max(map(len, rows)), model.text_config.pad_token_id or 0
     input_ids = torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
     keep = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
     return Cases({"input_ids": input_ids, "attention_mask": keep}, torch.tensor(positions), labels, list(texts))

@@ -264,7 +264,8 @@ def _show(
         return 0 if agrees else 1
     say(*stage_lines(comparison))
     if tokenizers is None:
-        reason = "--ids gives the token ids" if options.ids else "a tokenizer is missing"
+        missing = "the checkpoint has none" if options.against is None else "a tokenizer is missing"
+        reason = "--ids gives the token ids" if options.ids else missing
         say("", f"The tokenizers are not compared: {reason}.")
     else:
         say("", *tokenizer_lines(tokenizers, comparison.names.reference))

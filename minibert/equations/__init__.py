@@ -26,6 +26,7 @@ from minibert.equations.objectives import (
     unigram_entropy,
 )
 from minibert.equations.optimization import adamw_step, clip_by_global_norm, noam_schedule, warmup_linear_schedule
+from minibert.equations.patches import patches
 from minibert.equations.positions import (
     alibi_bias,
     learned_positions,
@@ -65,6 +66,7 @@ __all__ = [
     "noam_schedule",
     "online_softmax_attention",
     "padding_mask",
+    "patches",
     "perplexity",
     "positions_without_padding",
     "relu",

@@ -14,6 +14,8 @@ from minibert.model.heads import (
 )
 from minibert.model.transformer import Transformer
 from minibert.model.transformer_config import TRANSFORMERS, TransformerConfig
+from minibert.model.vit import ViTForImageClassification, ViTModel
+from minibert.model.vit_config import ViTConfig
 
 __all__ = [
     "PRESETS",
@@ -32,6 +34,9 @@ __all__ = [
     "GPT2LMHeadModel",
     "Transformer",
     "TransformerConfig",
+    "ViTConfig",
+    "ViTForImageClassification",
+    "ViTModel",
     "load",
     "read_checkpoint",
 ]

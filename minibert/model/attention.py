@@ -31,6 +31,7 @@ class MultiHeadAttention(nn.Module):
         attention: "explicit" (the formula, line by line); "fused" (one fast kernel); "triton" (FlashAttention by hand, for
             CUDA); "auto" (a fast kernel, but explicit inside `record`, which needs the scores and weights); or a function
             of query, key, value, keep and dropout like `equations.scaled_dot_product_attention`, for ALiBi also of bias.
+        qkv_bias: whether the maps to queries, keys and values have a bias.
 
     Steps:
         query (batch heads queries head_width): $$Q = x W_Q^\top + b_Q$$ The query of each token in each head: the vector that
@@ -45,13 +46,20 @@ class MultiHeadAttention(nn.Module):
     Tests: tests/model/test_attention.py::TestMultiHeadAttention
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, attention: AttentionImplementation = "auto") -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        attention: AttentionImplementation = "auto",
+        qkv_bias: bool = True,
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout_probability = dropout
-        self.query = Linear(width, width)
-        self.key = Linear(width, width)
-        self.value = Linear(width, width)
+        self.query = Linear(width, width, bias=qkv_bias)
+        self.key = Linear(width, width, bias=qkv_bias)
+        self.value = Linear(width, width, bias=qkv_bias)
         self.output = Linear(width, width)
         self.set_attention(attention)
 

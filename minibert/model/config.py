@@ -12,6 +12,7 @@ from minibert.files import read_json, write_atomically
 from minibert.model.structure import Structure
 
 ConfigT = TypeVar("ConfigT", bound="ModelConfig")
+ClassifierConfigT = TypeVar("ClassifierConfigT", bound="ClassifierConfig")
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "quick_gelu")
 """Activation functions, by the names of transformers; `model.layers.ACTIVATION_FUNCTIONS` has a function for each."""
@@ -49,8 +50,6 @@ class ModelConfig:
     supported: ClassVar[Mapping[str, object]] = {}
     """Fields of config.json that change the computation, with the only value supported here."""
 
-    vocab_size: int = 30522
-    """Number of word pieces, special tokens included."""
     hidden_size: int = 768
     """Size of the token vectors."""
     num_attention_heads: int = 12
@@ -64,16 +63,10 @@ class ModelConfig:
     """Dropout probability of embeddings and sublayer outputs."""
     attention_probs_dropout_prob: float = 0.1
     """Dropout probability of attention weights."""
-    max_position_embeddings: int = 512
-    """Maximum length of a sequence, in tokens."""
     initializer_range: float = 0.02
     """Standard deviation of the initial weights."""
     layer_norm_eps: float = 1e-12
     """Epsilon added to the variance in layer normalization."""
-    pad_token_id: int | None = 0
-    """Id of the padding piece, whose embedding is not trained; None for no such piece."""
-    tie_word_embeddings: bool = True
-    """True if the output layer uses the word embeddings; otherwise it has a matrix of its own."""
 
     def __post_init__(self) -> None:
         for name, kind in ((each.name, each.type) for each in fields(self)):
@@ -93,8 +86,6 @@ class ModelConfig:
                     raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
             elif kind in (bool, "bool") and not isinstance(value, bool):
                 raise TypeError(f"{name} must be true or false, not {reprlib.repr(value)}")
-            if name.endswith("_token_id") and value >= self.vocab_size:
-                raise ValueError(f"{name} {value} is outside the vocabulary of {self.vocab_size} pieces")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}"
@@ -105,9 +96,9 @@ class ModelConfig:
             raise ValueError(f"hidden_act {reprlib.repr(self.hidden_act)} is unknown; choose one of {', '.join(ACTIVATIONS)}")
 
     @property
-    def max_tokens(self) -> int:
-        """Number of tokens of the longest text, without padding."""
-        return self.max_position_embeddings
+    def qkv_bias(self) -> bool:
+        """True if the linear maps to queries, keys and values have a bias."""
+        return True
 
     def with_labels(self: ConfigT, names: Sequence[str]) -> ConfigT:
         """Return the config of the same model with these classes. Raises: ValueError if it has no classification head."""
@@ -165,7 +156,72 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertConfig(Structure, ModelConfig):
+class TextConfig(ModelConfig):
+    """Fields of a network whose input is token ids."""
+
+    vocab_size: int = 30522
+    """Number of word pieces, special tokens included."""
+    max_position_embeddings: int = 512
+    """Maximum length of a sequence, in tokens."""
+    pad_token_id: int | None = 0
+    """Id of the padding piece, whose embedding is not trained; None for no such piece."""
+    tie_word_embeddings: bool = True
+    """True if the output layer uses the word embeddings; otherwise it has a matrix of its own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in vars(self).items():
+            if name.endswith("_token_id") and value is not None and value >= self.vocab_size:
+                raise ValueError(f"{name} {value} is outside the vocabulary of {self.vocab_size} pieces")
+
+    @property
+    def max_tokens(self) -> int:
+        """Number of tokens of the longest text, without padding."""
+        return self.max_position_embeddings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig(ModelConfig):
+    """Fields of a network that may have a classification head."""
+
+    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+    """Names of the classes of a classification head."""
+    problem_type: str | None = None
+    """Loss of the classification head: one of `PROBLEM_TYPES`. None: chosen by the labels, as in transformers."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.problem_type not in (None, *PROBLEM_TYPES):
+            known = ", ".join(PROBLEM_TYPES)
+            raise ValueError(f"problem_type {reprlib.repr(self.problem_type)} is unknown; choose one of {known}")
+        if self.problem_type == "single_label_classification" and self.num_labels == 1:
+            raise ValueError("problem_type 'single_label_classification' needs at least two classes, id2label has one")
+        if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
+            raise ValueError(f"id2label must name the classes 0, 1, 2, … without a gap, not {list(self.id2label)[:8]}")
+
+    @property
+    def num_labels(self) -> int:
+        """Number of classes of a classification head."""
+        return len(self.id2label)
+
+    def with_labels(self: ClassifierConfigT, names: Sequence[str]) -> ClassifierConfigT:
+        """Return the config of the same model with these classes. Raises: ValueError if they are not different names."""
+        are_names = not isinstance(names, str) and len(names) > 0 and all(isinstance(name, str) for name in names)
+        if not are_names or len({*names}) < len(names):
+            raise ValueError(f'labels must be different names, such as ["bad", "good"], not {reprlib.repr(names)}')
+        return replace(self, id2label=dict(enumerate(names)))
+
+    @classmethod
+    def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        return super().read_fields(stored) | {"id2label": _read_labels(stored)}
+
+    def hub_fields(self) -> dict[str, Any]:
+        names = {str(number): name for number, name in self.id2label.items()}
+        return super().hub_fields() | {"id2label": names, "label2id": {name: int(number) for number, name in names.items()}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertConfig(Structure, ClassifierConfig, TextConfig):
     """Configuration of a BERT. The defaults are those of BERT-base.
 
     Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.
@@ -188,45 +244,14 @@ class BertConfig(Structure, ModelConfig):
     """Number of encoder layers, "L" in the paper."""
     type_vocab_size: int = 2
     """Number of segments: sentence A and sentence B."""
-    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
-    """Names of the classes of a classification head."""
-    problem_type: str | None = None
-    """Loss of `BertForSequenceClassification`: one of `PROBLEM_TYPES`. None: chosen by the labels, as in transformers."""
     classifier_dropout: float | None = None
     """Dropout probability before a classification head. None: `hidden_dropout_prob`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.problem_type not in (None, *PROBLEM_TYPES):
-            known = ", ".join(PROBLEM_TYPES)
-            raise ValueError(f"problem_type {reprlib.repr(self.problem_type)} is unknown; choose one of {known}")
-        if self.problem_type == "single_label_classification" and self.num_labels == 1:
-            raise ValueError("problem_type 'single_label_classification' needs at least two classes, id2label has one")
         dropout = self.classifier_dropout
         if dropout is not None and (not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1):
             raise ValueError(f"classifier_dropout must be null or a number from 0 to below 1, not {reprlib.repr(dropout)}")
-        if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
-            raise ValueError(f"id2label must name the classes 0, 1, 2, … without a gap, not {list(self.id2label)[:8]}")
-
-    @property
-    def num_labels(self) -> int:
-        """Number of classes of a classification head."""
-        return len(self.id2label)
-
-    def with_labels(self, names: Sequence[str]) -> "BertConfig":
-        """Return the config of the same model with these classes. Raises: ValueError if they are not different names."""
-        are_names = not isinstance(names, str) and len(names) > 0 and all(isinstance(name, str) for name in names)
-        if not are_names or len({*names}) < len(names):
-            raise ValueError(f'labels must be different names, such as ["bad", "good"], not {reprlib.repr(names)}')
-        return replace(self, id2label=dict(enumerate(names)))
-
-    @classmethod
-    def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
-        return super().read_fields(stored) | {"id2label": _read_labels(stored)}
-
-    def hub_fields(self) -> dict[str, Any]:
-        names = {str(number): name for number, name in self.id2label.items()}
-        return super().hub_fields() | {"id2label": names, "label2id": {name: int(number) for number, name in names.items()}}
 
 
 def _read_labels(stored: Mapping[str, Any]) -> dict[int, str]:

@@ -16,7 +16,7 @@ from minibert.equations.objectives import check_labels
 from minibert.kernels import AttentionImplementation, linear_cross_entropy
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
-from minibert.model.config import ModelConfig
+from minibert.model.config import ModelConfig, TextConfig
 from minibert.model.generation import (
     GeneratedSequence,
     beam_hypotheses,
@@ -37,7 +37,7 @@ END_OF_TEXT = 50256
 
 
 @dataclass(frozen=True, kw_only=True)
-class GPT2Config(ModelConfig):
+class GPT2Config(TextConfig):
     """Configuration of a GPT-2. The defaults are those of the smallest published one.
 
     The fields have the same names as in all configs of minibert. Hugging Face's GPT2Config accepts these names too.

@@ -11,15 +11,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minibert.checks import check_tensor, value_outside
-from minibert.equations import IGNORE_INDEX, binary_cross_entropy, cross_entropy, masked_lm_loss, next_sentence_loss
-from minibert.equations.objectives import check_labels, check_numbers, reduce_losses
+from minibert.checks import check_tensor
+from minibert.equations import IGNORE_INDEX, cross_entropy, masked_lm_loss, next_sentence_loss
+from minibert.equations.objectives import check_labels, reduce_losses
 from minibert.kernels import AttentionImplementation, Sequences, linear_cross_entropy
 from minibert.model.bert import Bert, BertOutput, PretrainedBert
 from minibert.model.config import BertConfig
 from minibert.model.inputs import Mask, check_batch, select_positions
 from minibert.model.layers import ACTIVATION_FUNCTIONS, LayerNorm
 from minibert.model.linear import Dropout, Linear
+from minibert.model.losses import classification_loss
 from minibert.model.outputs import (
     MaskedLMOutput,
     MaskedLMSums,
@@ -271,42 +272,14 @@ class BertForSequenceClassification(BertWithHead):
     def apply_head(
         self, encoded: BertOutput, labels: Int[Tensor, " batch"] | Float[Tensor, "batch ..."] | None = None
     ) -> SequenceClassifierOutput:
-        """Compute the scores of the classes and, with labels, the mean loss that `config.problem_type` names.
-
-        Args:
-            labels: for one class per text, its number, or -100 for none. For independent classes (multi-label), a row of
-                probabilities, 0 or 1 for each class. For regression, a number or a row of numbers.
-
-        Source: the losses of transformers' BertForSequenceClassification.
-        """
+        """Compute the scores of the classes and, with labels, the mean loss; the labels are those of `classification_loss`."""
         logits = observe("classifier.logits", self.classifier(self.dropout(self.sequence_vector(encoded))))
-        return SequenceClassifierOutput(logits, None if labels is None else self.loss(logits, labels))
+        return SequenceClassifierOutput(logits, None if labels is None else classification_loss(logits, labels, self.config))
 
     def sequence_vector(self, encoded: BertOutput) -> Float[Tensor, "batch width"]:
         """Return the vector of each sequence that the classifier sees: here the pooled vector."""
         assert encoded.pooler_output is not None
         return encoded.pooler_output
-
-    def loss(self, logits: Float[Tensor, "batch classes"], labels: Tensor) -> Float[Tensor, ""]:
-        """Compute the cross-entropy of one class per text, the binary cross-entropy of each class, or the squared error.
-
-        Without a `problem_type`, a single output means regression, and floating-point labels mean independent classes.
-        """
-        problem_type = self.config.problem_type
-        if problem_type is None and self.config.num_labels == 1:
-            problem_type = "regression"
-        if problem_type == "regression":
-            outputs = logits[:, 0] if isinstance(labels, Tensor) and labels.ndim == 1 and logits.shape[1] == 1 else logits
-            check_numbers(outputs, labels)
-            return nn.functional.mse_loss(outputs, labels.to(outputs.dtype))
-        if problem_type is None and isinstance(labels, Tensor) and labels.is_floating_point():
-            problem_type = "multi_label_classification"
-        if problem_type == "multi_label_classification":
-            check_numbers(logits, labels)
-            if (wrong := value_outside(labels, 0, 1)) is not None:
-                raise ValueError(f"labels has the value {wrong:g}, expected 0 for no, 1 for yes, or a probability")
-            return binary_cross_entropy(logits, labels.to(logits.dtype)).mean()
-        return reduce_losses(cross_entropy(logits, labels), labels)
 
 
 class BertForTokenClassification(BertWithHead):

@@ -240,4 +240,6 @@ class DecoderLayer(EncoderLayer):
 
 
 def _make_attention(config: ModelConfig, attention: AttentionImplementation) -> MultiHeadAttention:
-    return MultiHeadAttention(config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention)
+    return MultiHeadAttention(
+        config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob, attention, config.qkv_bias
+    )

@@ -56,6 +56,14 @@ class SequenceClassifierOutput(ModelOutput):
 
 
 @dataclass(frozen=True, repr=False)
+class ImageClassifierOutput(ModelOutput):
+    """Output of `ViTForImageClassification`: one score per class for each image."""
+
+    logits: Float[Tensor, "batch classes"]
+    loss: Float[Tensor, ""] | None = None
+
+
+@dataclass(frozen=True, repr=False)
 class MaskedLMOutput(ModelOutput):
     """Output of `BertForMaskedLM`: one score for each piece of the vocabulary at each position."""
 

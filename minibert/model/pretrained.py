@@ -15,7 +15,7 @@ from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.checkpoints.names import NameTable, same_values, shorten, without_wrappers
 from minibert.model.checkpoints.registry import register
 from minibert.model.checkpoints.weights import WEIGHTS_FILE, write_weights
-from minibert.model.config import ModelConfig
+from minibert.model.config import ModelConfig, TextConfig
 from minibert.model.layers import LayerNorm
 from minibert.model.stacks import LayerStack
 from minibert.model.summary import network_html
@@ -100,6 +100,20 @@ class PretrainedModel(nn.Module):
         weight = first.query.weight  # its device, type and need of a gradient are those of the queries
         return choose_attention(first.implementation, weight, dropout, tokens)[1]
 
+    @property
+    def text_config(self) -> TextConfig:
+        """The config of a network whose input is token ids. Raises: ValueError for a network of something else."""
+        if not isinstance(self.config, TextConfig):
+            raise ValueError(f"a {type(self).__name__} computes with {', '.join(self.random_inputs() or ())}, not with texts")
+        return self.config
+
+    def random_inputs(self) -> dict[str, Tensor] | None:
+        """Return a small random batch, the same one every time, for `minibert verify`.
+
+        None for a network whose input is token ids: `minibert verify` makes them from a text.
+        """
+        return None
+
     def freeze_constants(self) -> None:
         """Turn off the training of loaded parameters that are constants. `load` calls this; most networks have none."""
 
@@ -169,7 +183,9 @@ class PretrainedModel(nn.Module):
             found = cls.names.read(tensors)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        for name, source in cls.tied.items() if config.tie_word_embeddings else ():
+        if not isinstance(config, TextConfig) or not config.tie_word_embeddings:
+            return found, config
+        for name, source in cls.tied.items():
             if name not in found:
                 continue
             if same_values(found.setdefault(source, found[name]), found[name]):

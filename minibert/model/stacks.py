@@ -14,7 +14,7 @@ from minibert.equations import causal_mask
 from minibert.kernels import AttentionImplementation, Sequences, select_outputs, unpad
 from minibert.kernels import pad as pad_sequences
 from minibert.model.cache import AllTokens, KeyValueCache
-from minibert.model.config import ModelConfig
+from minibert.model.config import TextConfig
 from minibert.model.inputs import attention_keep
 from minibert.model.layers import DecoderLayer, EncoderLayer, LayerNorm
 from minibert.model.linear import Dropout
@@ -88,7 +88,7 @@ class Stack(nn.Module):
         norm (batch tokens width): $$y = \mathrm{LayerNorm}(x)$$ The final layer normalization of pre-norm layers.
     """
 
-    def __init__(self, config: ModelConfig, layers: Iterable[nn.Module], positions: str, pre_norm: bool) -> None:
+    def __init__(self, config: TextConfig, layers: Iterable[nn.Module], positions: str, pre_norm: bool) -> None:
         super().__init__()
         self.positions = make_positions(
             positions, config.max_position_embeddings, config.hidden_size, config.num_attention_heads
@@ -121,7 +121,7 @@ class Encoder(Stack):
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: TextConfig,
         depth: int,
         positions: str,
         pre_norm: bool = False,
@@ -161,7 +161,7 @@ class Decoder(Stack):
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: TextConfig,
         depth: int,
         positions: str,
         pre_norm: bool = False,

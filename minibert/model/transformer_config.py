@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from minibert.files import write_atomically
-from minibert.model.config import POSITIONS, ModelConfig
+from minibert.model.config import POSITIONS, TextConfig
 
 MARIAN_EPS = 1e-5
 SIDES = ("encoder", "decoder")
@@ -22,7 +22,7 @@ ON_BOTH_SIDES = {"num_attention_heads": "attention_heads", "intermediate_size": 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig(ModelConfig):
+class TransformerConfig(TextConfig):
     """Configuration of a `Transformer`. The defaults are those of the base model in the paper.
 
     Raises: ValueError for values that do not fit each other, TypeError for values of the wrong type.

@@ -19,14 +19,14 @@ from minibert.model import (
     Transformer,
     load,
 )
-from minibert.model.config import ModelConfig
+from minibert.model.config import TextConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.study.tokenized_text import TokenizedText, from_ids, tokenize
 from minibert.text.tokenizer import CLS, PAD, SEP, SPECIAL_TOKENS, build_tokenizer, check_id, token_id, vocabulary_size
 from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.text.wordpiece_training import count_words
 
-RANDOM_NETWORKS: Mapping[str, tuple[type[PretrainedModel], ModelConfig]] = {
+RANDOM_NETWORKS: Mapping[str, tuple[type[PretrainedModel], TextConfig]] = {
     **{name: (BertForPreTraining, config) for name, config in PRESETS.items()},
     **{f"transformer-{name}": (Transformer, config) for name, config in TRANSFORMERS.items()},
     "gpt2": (GPT2LMHeadModel, GPT2Config()),
@@ -88,7 +88,7 @@ def _without_special_tokens(encoding: Encoding, text: str) -> str:
     return text
 
 
-def random_network(network: type[PretrainedModel], config: ModelConfig, tokenizer: Tokenizer) -> PretrainedModel:
+def random_network(network: type[PretrainedModel], config: TextConfig, tokenizer: Tokenizer) -> PretrainedModel:
     """Build a network with the vocabulary of a tokenizer and random weights, in evaluation mode. The seed is fixed.
 
     Raises: ValueError if the tokenizer has no special token that the config names.
@@ -137,7 +137,7 @@ def model_input(model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: s
     source = tokenize(tokenizer, text, None if has_decoder else pair)
     if not source.ids:
         raise ValueError("the text has no tokens")
-    check_id(tokenizer, max(source.ids), model.config.vocab_size)
+    check_id(tokenizer, max(source.ids), model.text_config.vocab_size)
     device = next(model.parameters()).device
     arguments = {"input_ids": source.batch(device)}
     if "token_type_ids" in parameters and getattr(model.config, "type_vocab_size", 1) > 1:
@@ -146,7 +146,7 @@ def model_input(model: PretrainedModel, tokenizer: Tokenizer, text: str, pair: s
         return ModelInput(arguments, source)
     target = _generate(model, tokenizer, arguments["input_ids"]) if pair is None else tokenize(tokenizer, pair)
     target = _decoder_input(target, tokenizer, model.config)
-    check_id(tokenizer, max(target.ids), model.config.vocab_size)
+    check_id(tokenizer, max(target.ids), model.text_config.vocab_size)
     arguments["decoder_input_ids"] = target.batch(device)
     return ModelInput(arguments, source, target)
 

@@ -3,13 +3,14 @@
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer
 
 from minibert.model import PRESETS
 from minibert.model.checkpoints.loading import read_checkpoint
+from minibert.model.config import TextConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import batches_by_count
 from minibert.text.tokenizer import PAD, token_id, vocabulary_size
@@ -37,13 +38,13 @@ def load_start(source: str | Path, config: PretrainingConfig) -> PretrainedModel
 
 def check_positions(config: PretrainingConfig, model: PretrainedModel, source: str) -> None:
     """Raise ValueError for examples that are longer than the texts of a model from `source`."""
-    if config.examples.max_length > (limit := model.config.max_tokens):
+    if config.examples.max_length > (limit := model.text_config.max_tokens):
         raise ValueError(f"{source}: this model has {limit} positions; use --max-length {limit} or less")
 
 
 def check_pieces(tokenizer: Tokenizer, model: PretrainedModel, source: str) -> None:
     """Raise ValueError for a tokenizer with more pieces than its model from `source`."""
-    if (size := vocabulary_size(tokenizer)) > (limit := model.config.vocab_size):
+    if (size := vocabulary_size(tokenizer)) > (limit := model.text_config.vocab_size):
         raise ValueError(f"{source}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
 
 
@@ -51,7 +52,7 @@ def new_model(config: PretrainingConfig, tokenizer: Tokenizer) -> PretrainedMode
     """Create the model of a run, with the sizes of its preset and initial weights."""
     network, size = method_for(config).network, PRESETS[config.preset or DEFAULT_PRESET]
     fields = {"vocab_size": vocabulary_size(tokenizer), **config.family_fields, **trained_fields(config, tokenizer)}
-    model_config = network.config_class.of_size(size, **fields)
+    model_config = cast("type[TextConfig]", network.config_class).of_size(size, **fields)
     not_for_tokens = model_config.max_position_embeddings - model_config.max_tokens
     return network(replace(model_config, max_position_embeddings=config.examples.max_length + not_for_tokens))
 

@@ -223,7 +223,7 @@ class TrainingRun(Generic[ModelT, BatchT]):
         subfolders = self.model.subfolders if self.model.adapter is None else (*self.model.subfolders, ADAPTER_FOLDER)
         for place in [folder, *(folder / name for name in subfolders)]:
             if tokenizer is not None:
-                save_tokenizer(tokenizer, place, self.model.config.max_tokens)
+                save_tokenizer(tokenizer, place, self.model.text_config.max_tokens)
             for name, text in self.extra_files.items():
                 write_atomically(place / name, text)
 

@@ -59,8 +59,8 @@ def load_trained(source: str | Path, device: str = "cpu", dtype: torch.dtype | N
     task_type = _task_type(source, checkpoint, places)
     network = checkpoint.load(task_type.network.head, dtype=dtype, new_head=False)
     tokenizer = load_tokenizer(next((each for each in places if has_tokenizer(each)), source))
-    if (size := vocabulary_size(tokenizer)) > network.config.vocab_size:
-        raise ValueError(f"{source}: its tokenizer has {size:,} pieces, but its model only {network.config.vocab_size:,}")
+    if (size := vocabulary_size(tokenizer)) > (limit := network.text_config.vocab_size):
+        raise ValueError(f"{source}: its tokenizer has {size:,} pieces, but its model only {limit:,}")
     return TrainedModel(cast("BertWithHead", network.to(device)), task_type, tokenizer, str(source))
 
 

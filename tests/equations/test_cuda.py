@@ -20,6 +20,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "online_softmax_attention": lambda to: equations.online_softmax_attention(to(X), to(X), to(X), to(KEEP), block_size=2),
     "sinusoidal_positions": lambda to: equations.sinusoidal_positions(to(X[0]), 6),
     "positions_without_padding": lambda to: equations.positions_without_padding(to(torch.tensor([[2, 0, 1]])), 1),
+    "patches": lambda to: equations.patches(to(normal(0, 2, 4, 6)), 2, 3),
     "learned_positions": lambda to: equations.learned_positions(to(X), to(torch.tensor([2, 0]))),
     "rotary_positions": lambda to: equations.rotary_positions(to(X), to(X[:, 0])),
     "alibi_bias": lambda to: equations.alibi_bias(to(X[0]), to(X[1]), 3),

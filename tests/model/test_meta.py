@@ -22,6 +22,9 @@ from minibert import (
     LoRA,
     Transformer,
     TransformerConfig,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTModel,
     record,
 )
 from minibert.kernels.attention import ATTENTIONS
@@ -37,7 +40,18 @@ from tests.meta import META, OnMeta, classes, meta, read_as_ones
 
 SIZES = {"vocab_size": 30, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20, "max_position_embeddings": 60}
 BERT = BertConfig(**SIZES, num_hidden_layers=1, id2label={0: "a", 1: "b", 2: "c"})
+IMAGES = ViTConfig(
+    hidden_size=12,
+    num_attention_heads=3,
+    intermediate_size=20,
+    num_hidden_layers=1,
+    image_size=(4, 6),
+    patch_size=2,
+    id2label=BERT.id2label,
+)
 CONFIGS = {
+    ViTModel: IMAGES,
+    ViTForImageClassification: IMAGES,
     GPT2LMHeadModel: GPT2Config(**SIZES, num_hidden_layers=1),
     Transformer: TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1, eos_token_id=2),
 }
@@ -56,6 +70,8 @@ LABELS: dict[type[nn.Module], list[dict[str, Tensor]]] = {
     BertForSequenceClassification: [{"labels": PER_TEXT}, {"labels": torch.rand(2, 3)}],
     BertForTokenClassification: [{"labels": IDS % 3}],
     BertForQuestionAnswering: [{"start_positions": PER_TEXT, "end_positions": PER_TEXT}],
+    ViTModel: [],
+    ViTForImageClassification: [{"labels": PER_TEXT}, {"labels": torch.rand(2, 3)}],
     GPT2LMHeadModel: [{"attention_mask": MASK, "labels": IDS}],
     Transformer: [
         {"attention_mask": MASK, "labels": IDS},
@@ -75,9 +91,9 @@ def network(kind: type[nn.Module], **settings: Any) -> Any:
         return kind(replace(CONFIGS.get(kind, BERT), **settings))
 
 
-def run_network(model: nn.Module, **arguments: Tensor) -> None:
+def run_network(model: PretrainedModel, **arguments: Tensor) -> None:
     """Compute all outputs, and all gradients of the loss."""
-    arguments = meta({"input_ids": IDS, **arguments})
+    arguments = meta({**(model.random_inputs() or {"input_ids": IDS}), **arguments})
     with OnMeta():
         outputs = vars(model(**arguments))
         total = outputs.get("loss")

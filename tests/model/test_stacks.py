@@ -18,13 +18,13 @@ from minibert import (
 )
 from minibert.equations import causal_mask
 from minibert.model.cache import KeyValueCache
-from minibert.model.config import POSITIONS, ModelConfig
+from minibert.model.config import POSITIONS, TextConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import Decoder, Encoder, LayerStack, decoder_mask
 from minibert.observe import record
 from tests.strategies import normal, seeds
 
-CONFIG = ModelConfig(
+CONFIG = TextConfig(
     vocab_size=9, hidden_size=6, num_attention_heads=3, intermediate_size=8, hidden_act="relu", layer_norm_eps=1e-5
 )
 KEEP = torch.tensor([[True, True, True, True], [False, True, True, True]])

@@ -148,7 +148,7 @@ def whole_tensors(model: "PretrainedModel", weights: Mapping[str, Tensor], with_
     """
     assert model.adapter is not None
     own = {name: weights[name] for name in model.adapter_parameters if not model.adapter.is_inserted(name)}
-    if with_tied and model.config.tie_word_embeddings:
+    if with_tied and model.text_config.tie_word_embeddings:
         relative = {model.names.relative(name): tensor for name, tensor in weights.items()}
         trained = {module.split(".")[0] for module in model.adapter.train}
         own |= {name: relative[source] for name, source in model.tied.items() if name.split(".")[0] in trained}

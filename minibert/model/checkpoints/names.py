@@ -21,7 +21,7 @@ OUTER_MODULES = ("model", "auto_model", "0")
 class NameTable:
     """A table of module names: ours and theirs. Each module has a `weight`, a `bias` or both.
 
-    A name that ends with one of these is that of a single parameter.
+    A name that ends with one of these is that of a single parameter. Then the name of their tensor may be any other.
 
     "Relative" names are relative to the base model: without `our_prefix` or `their_prefix`.
 
@@ -69,9 +69,11 @@ class NameTable:
 
     def ours(self, name: str) -> tuple[str, ...]:
         """Return our relative names of the parameters in their tensor `name`; empty for an unknown tensor."""
-        pattern, number, leaf = _split_name(name.removeprefix(self.their_prefix))
-        if f"{pattern}.{leaf}" in self._ours:
-            return self._ours[f"{pattern}.{leaf}"]
+        relative = name.removeprefix(self.their_prefix)
+        pattern, number, leaf = _split_name(relative)
+        for tensor in (f"{pattern}.{leaf}", relative):
+            if tensor in self._ours:
+                return self._ours[tensor]
         return tuple(f"{insert_number(ours, number)}.{leaf}" for ours in self._ours.get(pattern, ())) if leaf else ()
 
     def unwrap(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

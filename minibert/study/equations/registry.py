@@ -67,6 +67,7 @@ def registry() -> dict[str, Equation]:
     modules = (
         "attention",
         "positions",
+        "patches",
         "layers",
         "objectives",
         "replaced_tokens",

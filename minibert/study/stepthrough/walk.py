@@ -129,7 +129,7 @@ class StepBuilder:
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """All pieces, in the order of their ids."""
-        return tuple(piece_of(self.tokenizer, index) for index in range(self.model.config.vocab_size))
+        return tuple(piece_of(self.tokenizer, index) for index in range(self.model.text_config.vocab_size))
 
     def add_predictions(self, recording: Recording) -> None:
         """Record the steps from the scores of each head to probabilities."""

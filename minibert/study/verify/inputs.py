@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from minibert.model.config import TextConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.tokenizer_loading import load_tokenizer
 
@@ -26,10 +27,11 @@ def make_inputs(
     ids: list[int] | None = None,
     other: PretrainedModel | None = None,
 ) -> Inputs:
-    """Create a batch of two rows for a network: a sequence of tokens, and its first half with padding.
+    """Create the inputs of a comparison.
 
-    The second half of the first row is sentence B, if the network has segments. A network with a decoder gets a target of
-    another length, so that every mask and every segment takes part in the comparison.
+    For a network of token ids, it is a batch of two rows: a sequence of tokens, and its first half with padding. The second
+    half of the first row is sentence B, if the network has segments. A network with a decoder gets a target of another length,
+    so that every mask and every segment takes part in the comparison. Other networks make random inputs themselves.
 
     Args:
         source: the checkpoint with the tokenizer.
@@ -40,9 +42,17 @@ def make_inputs(
 
     Raises: ValueError for ids or a text that the network cannot process.
     """
-    config = model.config
-    configs = [config] if other is None else [config, other.config]
+    if (random_inputs := model.random_inputs()) is not None:
+        if text is not None or ids is not None:
+            raise ValueError(f"a {type(model).__name__} computes with {', '.join(random_inputs)}: leave out --text and --ids")
+        return random_inputs
+    configs = [model.text_config] if other is None else [model.text_config, other.text_config]
     vocab_size, positions = (min(getattr(each, name) for each in configs) for name in ("vocab_size", "max_tokens"))
+    return _token_inputs(model, _token_ids(source, text, ids, vocab_size, positions), configs, positions)
+
+
+def _token_ids(source: str | Path, text: str | None, ids: list[int] | None, vocab_size: int, positions: int) -> list[int]:
+    """Return the token ids of the first row; the arguments and errors are those of `make_inputs`."""
     if text is not None:
         ids = load_tokenizer(source).encode(text).ids
     elif ids is None:
@@ -57,8 +67,13 @@ def make_inputs(
         raise ValueError(f"id {outside[0]} is outside the vocabulary of {vocab_size} pieces")
     if len(ids) > positions:
         raise ValueError(f"{len(ids)} tokens are more than max_position_embeddings {positions}: give a shorter input")
-    arguments = inspect.signature(model.forward).parameters
-    rows, mask = _two_rows(ids, config.pad_token_id or 0)
+    return ids
+
+
+def _token_inputs(model: PretrainedModel, ids: list[int], configs: list[TextConfig], positions: int) -> Inputs:
+    """Return the ids as the arguments of a network; `configs` are those of all networks with these inputs."""
+    arguments, padding = inspect.signature(model.forward).parameters, configs[0].pad_token_id or 0
+    rows, mask = _two_rows(ids, padding)
     inputs = {"input_ids": rows, "attention_mask": mask}
     if TOKEN_TYPES in arguments and all(getattr(each, "has_segments", True) for each in configs):
         has_segments = min(getattr(each, "type_vocab_size", 1) for each in configs) > 1
@@ -66,7 +81,7 @@ def make_inputs(
         inputs[TOKEN_TYPES] = torch.stack([second_half, torch.zeros_like(second_half)])
     if TARGET_MASK in arguments:  # of another length than the source, which tells the tokens of both apart
         target = ids[1:] if len(ids) > 2 else [*ids, ids[0]][:positions]
-        inputs["labels"], inputs[TARGET_MASK] = _two_rows(target, config.pad_token_id or 0)
+        inputs["labels"], inputs[TARGET_MASK] = _two_rows(target, padding)
     return inputs
 
 

@@ -221,13 +221,19 @@ class _RecordedAttention:
 
 
 class _SoftmaxInput(TorchFunctionMode):
-    """Keep the argument of softmax: the scaled and masked scores."""
+    """Keep the argument of softmax: the scaled and masked scores.
+
+    Some networks of transformers compute the softmax in float32. Here it is computed in at least the type of the scores, so
+    that a comparison in float64 has no rounding.
+    """
 
     scores: Tensor
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(function, "__name__", "") == "softmax":
             self.scores = args[0]
+            if (dtype := (kwargs or {}).get("dtype")) is not None:
+                kwargs = kwargs | {"dtype": torch.promote_types(dtype, self.scores.dtype)}
         return function(*args, **(kwargs or {}))
 
 

@@ -29,7 +29,7 @@ from minibert import (
 from minibert.model import load, read_checkpoint
 from minibert.model.checkpoints import loading, weights
 from minibert.model.checkpoints.names import NameTable
-from minibert.model.config import ModelConfig
+from minibert.model.config import TextConfig
 from minibert.model.pretrained import PretrainedModel
 from tests.model.random_checkpoints import CLASSES
 
@@ -213,7 +213,7 @@ def test_checkpoint_lists_its_heads(tmp_path: Path) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BagOfWordsConfig(ModelConfig):
+class BagOfWordsConfig(TextConfig):
     """Configuration of an architecture that is defined in this test only."""
 
     model_types = ("bag-of-words",)

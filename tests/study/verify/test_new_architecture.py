@@ -13,7 +13,7 @@ from minibert.commands import main
 from minibert.kernels import AttentionImplementation
 from minibert.model import load
 from minibert.model.checkpoints.names import NameTable
-from minibert.model.config import ModelConfig
+from minibert.model.config import TextConfig
 from minibert.model.inputs import keep_mask
 from minibert.model.layers import EncoderLayer, LayerNorm
 from minibert.model.pretrained import PretrainedModel
@@ -24,7 +24,7 @@ transformers = pytest.importorskip("transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertGenerationConfig(ModelConfig):
+class BertGenerationConfig(TextConfig):
     """Configuration of a BertGeneration (Rothe et al. 2020)."""
 
     model_types = ("bert-generation",)
