@@ -4,7 +4,7 @@
 # Attention does not see the order of the tokens. How can their positions be put into its numbers, and what should a score
 # depend on?
 #
-# You need lessons 1 to 3. At the end you can say why a Transformer needs positions, compute the four usual ways to give them
+# You need lessons 1 to 3. At the end you can say why a Transformer needs positions, compute the usual ways to give them
 # by hand, and say which of them depend on the place in the text and which only on the distance.
 
 # %%
@@ -479,6 +479,38 @@ texts = torch.tensor([[5, 6, 7, 1, 1], [1, 1, 5, 6, 7]])
 print(equations.positions_without_padding(texts, pad_id=1))
 
 # %% [markdown]
+# ## A learned number for each distance
+#
+# T5 (Raffel et al. 2020) adds a number to each score, as ALiBi does. But the number is **learned**: each head has a small table
+# of numbers for distances. A table for all distances would have thousands of rows, so far distances share one. Each row is for
+# a **bucket** of distances.
+#
+# T5 has 32 buckets: 16 for the token itself and the tokens before it, and 16 for the tokens after it. On each side the first
+# 8 buckets are for one distance each, 0 to 7. The other 8 become wider and wider. The last one is for the distance 128 and
+# all larger ones. In between, the number of the bucket grows with the logarithm of the distance $r$:
+#
+# $$\mathrm{bucket}(r) = 8 + \left\lfloor \frac{\ln(r / 8)}{\ln(128 / 8)} \cdot 8 \right\rfloor, \qquad r \ge 8$$
+#
+# (The brackets round down.) A decoder has no tokens after, so all 32 buckets are for the tokens before. In T5 all layers share
+# one table, and nothing is added to the word embeddings.
+#
+# **By hand.** For the distance 20, $\ln(20/8) = 0.916$ and $\ln(16) = 2.773$. So the bucket is 8 + 2.64, rounded down: 10.
+#
+# **Prediction.** Which bucket has the token 20 places **after** the query? And how many distances share the bucket of 100?
+
+# %% tags=["prediction"]
+query = torch.tensor([0])
+print(f"ln(20/8) = {math.log(20 / 8):.3f}, ln(16) = {math.log(16):.3f}, together {math.log(20 / 8) / math.log(16) * 8:.2f}")
+print("before:", equations.relative_position_buckets(query, torch.tensor([0, -1, -7, -8, -20, -100, -5000])).tolist()[0])
+print("after: ", equations.relative_position_buckets(query, torch.tensor([0, 1, 7, 8, 20, 100, 5000])).tolist()[0])
+of_before = equations.relative_position_buckets(query, -torch.arange(128))[0]
+print("distances in the bucket of 100:", int((of_before == of_before[100]).sum()))
+
+# %% [markdown]
+# The tokens after the query have the numbers of those before, plus 16: bucket 26. The buckets of near tokens tell exact
+# distances apart, those of far ones only rough ones: 37 distances share a bucket with 100.
+
+# %% [markdown]
 # ## Seen in well-known code
 #
 # - **Sines first.** The paper takes sine and cosine in turns. Google's own code of 2017 (tensor2tensor) writes all sines first
@@ -497,4 +529,5 @@ print(equations.positions_without_padding(texts, pad_id=1))
 # - Gehring et al. 2017, *Convolutional sequence to sequence learning*, section 3.1: learned positions.
 # - Su et al. 2021, *RoFormer: enhanced Transformer with rotary position embedding*, section 3.
 # - Press et al. 2022, *Train short, test long: attention with linear biases enables input length extrapolation*, section 3.
+# - Raffel et al. 2020, *Exploring the limits of transfer learning with a unified text-to-text Transformer* (T5), section 2.1.
 # - Next: lesson 5, the encoder layer.

@@ -774,6 +774,34 @@ assert rows[1][1] > 0.5 * rows[1][3]
 # normalize the **input of the sublayer**: $x + \mathrm{Sublayer}(\mathrm{LayerNorm}(x))$. This is called **pre-norm**. Its
 # residual path goes from the first layer to the last without any step between. Xiong et al. 2020 compare the two: with
 # pre-norm very deep networks are easier to train, and post-norm needs a careful start of training (lesson 10).
+#
+# ## Only the size: RMSNorm
+#
+# Layer normalization does two things: it subtracts the mean, and it divides by the size of what remains. Zhang and Sennrich
+# 2019 leave the first one out. Their **RMSNorm** divides each vector by the root of the mean of its squares, and multiplies by
+# a gain. T5 (Raffel et al. 2020) and most of today's large language models use it, before each sublayer:
+#
+# $$y = \frac{x}{\sqrt{\frac{1}{d}\sum_i x_i^2 + \varepsilon}} \odot g$$
+#
+# **By hand.** The vector is (1, 7), and the gain is 1. The squares are 1 and 49, their mean is 25, and its root is 5. So the
+# result is (0.2, 1.4). Layer normalization would subtract the mean 4 first, and give (−1, 1).
+#
+# **Prediction.** All numbers of the vector are multiplied by 10. What changes? And if 10 is added to all of them?
+
+# %% tags=["prediction"]
+vector = torch.tensor([1.0, 7.0])
+ones, zeros = torch.ones(2), torch.zeros(2)
+print("squares", vector.square().tolist(), "mean", vector.square().mean().item())
+rows = []
+for name, changed in [("x", vector), ("10 x", 10 * vector), ("x + 10", vector + 10)]:
+    results = equations.rms_norm(changed, ones), equations.layer_norm(changed, ones, zeros)
+    rows.append([name, *(str([round(number, 3) for number in result.tolist()]) for result in results)])
+show_table(["vector", "RMSNorm", "LayerNorm"], rows)
+torch.testing.assert_close(equations.rms_norm(10 * vector, ones), equations.rms_norm(vector, ones))
+
+# %% [markdown]
+# A factor has no influence on both. A number that is added to all entries has no influence on layer normalization only:
+# RMSNorm keeps the mean. It has half of the parameters.
 
 # %% [markdown]
 # ## Seen in well-known code
@@ -796,4 +824,5 @@ assert rows[1][1] > 0.5 * rows[1][3]
 # - Dong, Cordonnier and Loukas 2021, *Attention is not all you need: pure attention loses rank doubly exponentially with
 #   depth*.
 # - Xiong et al. 2020, *On layer normalization in the Transformer architecture*.
+# - Zhang and Sennrich 2019, *Root mean square layer normalization*.
 # - Next: lesson 6, the encoder–decoder and the causal mask.

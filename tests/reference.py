@@ -136,6 +136,18 @@ def alibi_bias(queries: Array, keys: Array, heads: int) -> Array:
     return out
 
 
+def relative_position_bucket(query: int, key: int, buckets: int, max_distance: int, bidirectional: bool) -> set[int]:
+    """Raffel et al. 2020, section 2.1: the bucket of one distance; two numbers where rounding decides between them."""
+    n = buckets // 2 if bidirectional else buckets
+    first = n if bidirectional and key > query else 0
+    r = abs(key - query) if bidirectional else max(0, query - key)
+    m = n // 2
+    if r < m:
+        return {first + r}
+    wider = m + math.log(r / m) / math.log(max_distance / m) * (n - m)
+    return {first + min(n - 1, math.floor(wider + rounding)) for rounding in (-1e-5, 1e-5)}
+
+
 def length_penalty(length: int, alpha: float) -> float:
     """Wu et al. 2016, equation 14: (5 + |Y|)^alpha / (5 + 1)^alpha."""
     return math.pow(5 + length, alpha) / math.pow(5 + 1, alpha)
@@ -164,6 +176,12 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> Array:
     mean = sum(x) / d
     variance = sum((x[i] - mean) ** 2 for i in range(d)) / d
     return np.array([(x[i] - mean) / math.sqrt(variance + eps) * gain[i] + bias[i] for i in range(d)])
+
+
+def rms_norm(x: Array, gain: Array, eps: float) -> Array:
+    """Zhang and Sennrich 2019, equation 4, one vector: divided by the root of the mean of its squares."""
+    mean_square = sum(x[i] ** 2 for i in range(len(x))) / len(x)
+    return np.array([x[i] / math.sqrt(mean_square + eps) * gain[i] for i in range(len(x))])
 
 
 def add_and_norm(x: Array, sublayer: Array, gain: Array, bias: Array, eps: float) -> Array:

@@ -13,7 +13,7 @@ from minibert.equations.attention import (
 )
 from minibert.equations.distillation import cosine_loss, soft_target_loss
 from minibert.equations.generation import length_penalty, top_k_filter, top_p_filter
-from minibert.equations.layers import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
+from minibert.equations.layers import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu, rms_norm
 from minibert.equations.objectives import (
     IGNORE_INDEX,
     bigram_entropy,
@@ -31,6 +31,7 @@ from minibert.equations.positions import (
     alibi_bias,
     learned_positions,
     positions_without_padding,
+    relative_position_buckets,
     rotary_positions,
     sinusoidal_positions,
 )
@@ -69,9 +70,11 @@ __all__ = [
     "patches",
     "perplexity",
     "positions_without_padding",
+    "relative_position_buckets",
     "relu",
     "replaced_token_labels",
     "replaced_token_loss",
+    "rms_norm",
     "rotary_positions",
     "sample_tokens",
     "scaled_dot_product_attention",

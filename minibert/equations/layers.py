@@ -43,6 +43,31 @@ def layer_norm(
     return normalized * gain + bias
 
 
+@in_single_precision
+def rms_norm(
+    hidden: Float[Tensor, "*batch width"], gain: Float[Tensor, " width"], eps: float = 1e-6
+) -> Float[Tensor, "*batch width"]:
+    r"""Divide each token by the root of its mean square over its width, then apply a learned gain.
+
+    Half-precision input is normalized in single precision, as in `layer_norm`.
+
+    Eq: $$y = \frac{x}{\sqrt{\frac{1}{d}\sum_i x_i^2 + \varepsilon}} \odot g$$
+    Source: Zhang and Sennrich 2019, equation 4; Raffel et al. 2020, section 2.1 ("the activations are only rescaled and no
+        additive bias is applied").
+    Differs: the mean is not subtracted, and there is no bias. Zhang and Sennrich have no eps; that of T5 is 1e-6, inside the
+        root.
+    Steps:
+        mean_square (*batch 1): $$\frac{1}{d}\sum_i x_i^2$$ The mean of the squares of each token's vector.
+    Tests: tests/equations/test_layers.py::TestRmsNorm
+    Lesson: lessons/05_encoder_layer.py
+
+    >>> rms_norm(torch.tensor([1.0, 7.0]), gain=torch.tensor([1.0, 10.0]))  # the mean square is 25
+    tensor([ 0.2000, 14.0000])
+    """
+    mean_square = observe("mean_square", hidden.square().mean(dim=-1, keepdim=True))
+    return hidden / torch.sqrt(mean_square + eps) * gain
+
+
 def add_and_norm(
     hidden: Float[Tensor, "*batch width"],
     sublayer: Callable[[Tensor], Tensor],

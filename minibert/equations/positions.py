@@ -1,9 +1,11 @@
 """Position encodings. Vaswani et al. 2017, section 3.5.
 
-Attention alone ignores the order of the tokens, so models add position information in one of four ways.
+Attention alone ignores the order of the tokens, so models add position information in one of five ways.
 `sinusoidal_positions` and `learned_positions` are added to the token embeddings. `rotary_positions` rotates queries and
-keys. `alibi_bias` lowers the scores of distant tokens.
+keys. `alibi_bias` lowers the scores of distant tokens. `relative_position_buckets` selects a learned number for each score.
 """
+
+import math
 
 import torch
 from jaxtyping import Float, Int
@@ -126,6 +128,49 @@ def alibi_bias(
     slopes = 2.0 ** (-8 * steps / heads)
     distance = (query_positions[..., :, None] - key_positions[..., None, :]).abs()
     return -slopes[:, None, None] * distance[..., None, :, :]
+
+
+def relative_position_buckets(
+    query_positions: Int[Tensor, "*batch queries"],
+    key_positions: Int[Tensor, "*batch keys"],
+    buckets: int = 32,
+    max_distance: int = 128,
+    bidirectional: bool = True,
+) -> Int[Tensor, "*batch queries keys"]:
+    r"""Compute the number of the bucket for the distance from each query to each key.
+
+    Each head has a learned number for each bucket, which is added to the scores. Half of the buckets are for one distance
+    each. The others become wider with the distance. The last one holds `max_distance` and everything beyond.
+
+    Eq: $$\mathrm{bucket}(r) = \begin{cases} r & r < m \\ \min\!\left(n - 1,\; m + \left\lfloor
+        \frac{\ln(r/m)}{\ln(D/m)}\,(n - m) \right\rfloor\right) & r \ge m \end{cases}, \qquad
+        m = \lfloor n / 2 \rfloor$$
+    Source: Raffel et al. 2020, section 2.1 (32 buckets, up to a distance of 128), and the authors' code (Mesh TensorFlow,
+        `_relative_position_bucket`), from which the formula is.
+    Differs: r is the distance |j - i| of query i and key j. With `bidirectional`, n is half of the buckets, and the other half
+        is for later keys (j > i). Without it, all later keys have bucket 0, as a decoder masks them. Logarithms are computed
+        in single precision, as in that code, so that distances at the border of two buckets are rounded alike.
+    Tests: tests/equations/test_positions.py::TestRelativePositionBuckets
+    Lesson: lessons/04_positions.py
+
+    Raises: ValueError if there are too few buckets, or if `max_distance` is not above the distances with a bucket of their own.
+
+    >>> relative_position_buckets(torch.tensor([20]), torch.tensor([20, 19, 18, 12, 0, 21, 40]))
+    tensor([[ 0,  1,  2,  8, 10, 17, 26]])
+    """
+    of_one_side = buckets // 2 if bidirectional else buckets
+    exact = of_one_side // 2
+    if exact < 1 or max_distance <= exact:
+        raise ValueError(
+            f"there are {buckets} buckets and max_distance is {max_distance}: at least one distance needs a bucket of its own, "
+            "and max_distance must be larger than these distances"
+        )
+    distance = key_positions[..., None, :] - query_positions[..., :, None]
+    is_later = distance > 0
+    distance = distance.abs() if bidirectional else distance.masked_fill(is_later, 0).abs()
+    wider = torch.log(distance.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (of_one_side - exact)
+    number = torch.where(distance < exact, distance, (exact + wider.long()).clamp(max=of_one_side - 1))
+    return number + of_one_side * is_later if bidirectional else number
 
 
 def _check_even(width: int) -> None:

@@ -24,9 +24,13 @@ CALLS: dict[str, Callable[..., Any]] = {
     "learned_positions": lambda to: equations.learned_positions(to(X), to(torch.tensor([2, 0]))),
     "rotary_positions": lambda to: equations.rotary_positions(to(X), to(X[:, 0])),
     "alibi_bias": lambda to: equations.alibi_bias(to(X[0]), to(X[1]), 3),
+    "relative_position_buckets": lambda to: equations.relative_position_buckets(
+        to(torch.arange(3)), to(torch.arange(0, 200, 7)), 8, 50
+    ),
     "top_k_filter": lambda to: equations.top_k_filter(to(X), 2).exp(),
     "top_p_filter": lambda to: equations.top_p_filter(to(X), 0.7).exp(),
     "layer_norm": lambda to: equations.layer_norm(to(X), to(X[0]), to(X[1])),
+    "rms_norm": lambda to: equations.rms_norm(to(X), to(X[0])),
     "gelu": lambda to: equations.gelu(to(X)),
     "gelu_tanh": lambda to: equations.gelu_tanh(to(X)),
     "masked_lm_loss": lambda to: equations.masked_lm_loss(to(X), to(LABELS)),

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
-from minibert.equations import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
+from minibert.equations import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu, rms_norm
 from tests import reference
 from tests.strategies import half_precisions, normal, seeds, tensors
 
@@ -96,6 +96,84 @@ class TestLayerNorm:
         y = layer_norm(x, *identity(x))
         assert y.dtype == dtype
         expected = layer_norm(x.double(), *identity(x.double()))
+        np.testing.assert_allclose(y.double().numpy(), expected.numpy(), atol=4 * torch.finfo(dtype).eps * 3)
+
+
+class TestRmsNorm:
+    @given(tensors(axes=2, smallest=0), st.sampled_from([1e-6, 0.1]), seeds)
+    def test_value(self, x: Tensor, eps: float, seed: int) -> None:
+        """The result equals the formula in loops, with eps inside the root, and a gain for each element."""
+        gain = normal(seed, x.shape[-1])
+        expected = [reference.rms_norm(row.numpy(), gain.numpy(), eps) for row in x]
+        np.testing.assert_allclose(rms_norm(x, gain, eps).numpy(), np.array(expected).reshape(x.shape), atol=1e-9)
+
+    def test_value_with_the_eps_of_t5(self) -> None:
+        """The default eps is 1e-6: for a mean square of 1e-6 the result is x / √(2e-6)."""
+        x = torch.tensor([-1e-3, 1e-3], dtype=torch.float64)
+        torch.testing.assert_close(rms_norm(x, identity(x)[0])[1].item(), 1 / math.sqrt(2))
+
+    @given(tensors(axes=2), seeds)
+    def test_value_equals_that_of_torch(self, x: Tensor, seed: int) -> None:
+        gain = normal(seed, x.shape[-1])
+        torch.testing.assert_close(rms_norm(x, gain, 1e-6), F.rms_norm(x, gain.shape, gain, 1e-6))
+
+    def test_gradient(self) -> None:
+        """The gradient also flows through the mean square."""
+        leaves = [normal(seed, *shape).requires_grad_() for seed, shape in enumerate([(3, 5), (5,)])]
+        assert gradcheck(rms_norm, leaves)
+        assert gradgradcheck(rms_norm, leaves)
+
+    @given(seeds, POSITIVE)
+    def test_scale_has_no_influence(self, seed: int, scale: float) -> None:
+        """RMSNorm(a x) = RMSNorm(x) for a > 0, and RMSNorm(-x) = -RMSNorm(x)."""
+        x, gain = normal(seed, 3, 6), normal(seed + 1, 6)
+        expected = rms_norm(x, gain, eps=0.0)
+        torch.testing.assert_close(rms_norm(scale * x, gain, eps=0.0), expected)
+        torch.testing.assert_close(rms_norm(-x, gain, eps=0.0), -expected)
+
+    @given(seeds, st.integers(2, 9))
+    def test_mean_square_is_one(self, seed: int, width: int) -> None:
+        """For eps = 0. The mean stays in the result, unlike that of layer normalization."""
+        x = normal(seed, 4, width)
+        y = rms_norm(x, identity(x)[0], eps=0.0)
+        torch.testing.assert_close(y.square().mean(-1), torch.ones(4, dtype=x.dtype))
+        assert y.mean(-1).sign().equal(x.mean(-1).sign())
+
+    @given(seeds, st.integers(2, 9))
+    def test_without_a_mean_it_is_layer_norm(self, seed: int, width: int) -> None:
+        x = normal(seed, 4, width)
+        x = x - x.mean(-1, keepdim=True)
+        gain, zeros = normal(seed + 1, width), identity(x)[1]
+        torch.testing.assert_close(rms_norm(x, gain, 1e-3), layer_norm(x, gain, zeros, 1e-3))
+
+    @given(seeds, st.floats(1e-4, 10.0), st.integers(2, 6))
+    def test_eps_is_added_to_the_mean_square(self, seed: int, eps: float, width: int) -> None:
+        """The mean square of the output is m / (m + ε): one half where that of the input, m, is ε."""
+        x = normal(seed, 3, width)
+        mean_square = x.square().mean(-1)
+        y = rms_norm(x, identity(x)[0], eps)
+        torch.testing.assert_close(y.square().mean(-1), mean_square / (mean_square + eps))
+
+    @given(seeds, st.integers(2, 8))
+    def test_the_gradient_is_orthogonal_to_the_vector(self, seed: int, width: int) -> None:
+        """The size of x has no influence, so a step along x changes nothing."""
+        x = normal(seed, width).requires_grad_()
+        (rms_norm(x, identity(x)[0], eps=0.0) * normal(seed + 1, width)).sum().backward()
+        assert x.grad is not None
+        assert abs((x.grad * x.detach()).sum().item()) <= 1e-9 * (1 + x.grad.abs().max().item())
+
+    @given(tensors(axes=3), seeds)
+    def test_tokens_are_independent(self, x: Tensor, seed: int) -> None:
+        gain = normal(seed, x.shape[-1])
+        torch.testing.assert_close(rms_norm(x, gain)[-1, -1], rms_norm(x[-1, -1], gain))
+
+    @given(seeds, half_precisions, st.sampled_from([1e-1, 1.0, 1e3]))
+    def test_half_precision_is_close_and_finite(self, seed: int, dtype: torch.dtype, size: float) -> None:
+        """Squares that overflow float16 give the right result."""
+        x = (size * normal(seed, 3, 8)).to(dtype)
+        y = rms_norm(x, identity(x)[0])
+        assert y.dtype == dtype
+        expected = rms_norm(x.double(), identity(x.double())[0])
         np.testing.assert_allclose(y.double().numpy(), expected.numpy(), atol=4 * torch.finfo(dtype).eps * 3)
 
 

@@ -7,7 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
-from minibert.equations import alibi_bias, learned_positions, positions_without_padding, rotary_positions, sinusoidal_positions
+from minibert.equations import (
+    alibi_bias,
+    learned_positions,
+    positions_without_padding,
+    relative_position_buckets,
+    rotary_positions,
+    sinusoidal_positions,
+)
 from tests import reference
 from tests.strategies import half_precisions, normal, seeds
 
@@ -238,3 +245,75 @@ class TestPositionsWithoutPadding:
         """The first token has the position after that of padding, and each next one the next."""
         assert positions_without_padding(torch.tensor([5, 6, 7]), 1).tolist() == [2, 3, 4]
         assert positions_without_padding(torch.tensor([5, 6, 7]), 0).tolist() == [1, 2, 3]
+
+
+def bucket(distance: int, **settings: int | bool) -> int:
+    """Return the bucket of a key that is `distance` tokens after the query."""
+    return relative_position_buckets(torch.tensor([1000]), torch.tensor([1000 + distance]), **settings).item()
+
+
+settings_of_buckets = st.fixed_dictionaries(
+    {"buckets": st.integers(4, 40), "max_distance": st.integers(21, 300), "bidirectional": st.booleans()}
+)
+
+
+class TestRelativePositionBuckets:
+    @given(st.lists(position_values, max_size=4), st.lists(position_values, max_size=4), settings_of_buckets)
+    def test_value(self, queries: list[int], keys: list[int], settings: dict[str, int | bool]) -> None:
+        """The result equals the formula, for each query and each key. At the border of two buckets, rounding decides."""
+        found = relative_position_buckets(torch.tensor(queries).long(), torch.tensor(keys).long(), **settings).tolist()
+        for query, row in zip(queries, found, strict=True):
+            for key, number in zip(keys, row, strict=True):
+                assert number in reference.relative_position_bucket(query, key, **settings)
+
+    def test_value_with_the_numbers_of_t5(self) -> None:
+        """The default: 32 buckets up to a distance of 128, half of them for each side."""
+        numbers = {0: 0, -1: 1, -7: 7, -8: 8, -11: 8, -12: 9, -127: 15, -128: 15, -999: 15, 1: 17, 7: 23, 12: 25, 999: 31}
+        assert {distance: bucket(distance) for distance in numbers} == numbers
+        causal = {0: 0, 5: 0, -1: 1, -15: 15, -16: 16, -19: 17, -112: 30, -113: 31, -999: 31}
+        assert {distance: bucket(distance, bidirectional=False) for distance in causal} == causal
+
+    @given(position_values, st.integers(0, 2000), st.integers(-400, 400), settings_of_buckets)
+    def test_only_the_distance_matters(self, query: int, shift: int, distance: int, settings: dict[str, int | bool]) -> None:
+        positions = torch.tensor([query, query + shift])
+        here, there = relative_position_buckets(positions, positions + distance, **settings).diagonal().tolist()
+        assert here == there == bucket(distance, **settings)
+
+    @given(settings_of_buckets)
+    def test_buckets_grow_with_the_distance_and_leave_out_none(self, settings: dict[str, int | bool]) -> None:
+        """From 0 to the last of one side. Near distances have buckets of their own, and no bucket is as wide as the last."""
+        numbers = [bucket(-distance, **settings) for distance in range(400)]
+        of_one_side = int(settings["buckets"]) // (2 if settings["bidirectional"] else 1)
+        assert numbers == sorted(numbers)
+        assert numbers[: of_one_side // 2] == [*range(of_one_side // 2)]
+        assert numbers[int(settings["max_distance"]) :] == [of_one_side - 1] * (400 - int(settings["max_distance"]))
+
+    @given(st.integers(1, 400), settings_of_buckets)
+    def test_later_keys_have_buckets_of_their_own_or_none(self, distance: int, settings: dict[str, int | bool]) -> None:
+        """Those of the same distance on the other side, moved by half of the buckets; or bucket 0 in a decoder."""
+        if settings["bidirectional"]:
+            assert bucket(distance, **settings) == bucket(-distance, **settings) + int(settings["buckets"]) // 2
+        else:
+            assert bucket(distance, **settings) == 0
+
+    @given(settings_of_buckets)
+    def test_numbers_are_those_of_transformers(self, settings: dict[str, int | bool]) -> None:
+        """Bit for bit, also at the borders of buckets."""
+        from transformers.models.t5.modeling_t5 import T5Attention
+
+        distances = torch.arange(-500, 501)
+        names = {"buckets": "num_buckets"}
+        theirs = T5Attention._relative_position_bucket(
+            distances, **{names.get(name, name): value for name, value in settings.items()}
+        )
+        assert torch.equal(relative_position_buckets(torch.tensor([0]), distances, **settings)[0], theirs)
+
+    def test_texts_of_a_batch_are_independent(self) -> None:
+        queries, keys = torch.tensor([[3], [7]]), torch.tensor([[0, 3, 90], [9, 7, 2]])
+        expected = [relative_position_buckets(*each) for each in zip(queries, keys, strict=True)]
+        assert torch.equal(relative_position_buckets(queries, keys), torch.stack(expected))
+
+    @pytest.mark.parametrize("settings", [{"buckets": 3}, {"buckets": 1, "bidirectional": False}, {"max_distance": 8}], ids=str)
+    def test_too_few_buckets_and_too_small_distances_are_refused(self, settings: dict[str, int | bool]) -> None:
+        with pytest.raises(ValueError, match="at least one distance needs a bucket of its own"):
+            bucket(1, **settings)

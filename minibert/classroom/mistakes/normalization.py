@@ -1,11 +1,13 @@
 """Mistakes in layer normalization, and in the residual connection before it."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import add_and_norm, layer_norm
+from minibert.equations import add_and_norm, layer_norm, rms_norm
 
 VARIANCE = "centered.square().mean(dim=-1, keepdim=True)"
 NORMALIZED = "centered / torch.sqrt(variance + eps)"
 ADDED_AND_NORMALIZED = "layer_norm(hidden + sublayer(hidden), gain, bias, eps)"
+MEAN_SQUARE = "hidden.square().mean(dim=-1, keepdim=True)"
+DIVIDED = "hidden / torch.sqrt(mean_square + eps)"
 
 NORMALIZATION_MISTAKES = [
     Mistake(
@@ -397,5 +399,93 @@ NORMALIZATION_MISTAKES = [
         "The layer only normalizes.",
         "learners",
         message="You did not call the sublayer.",
+    ),
+    Mistake(
+        "mean subtracted",
+        rms_norm,
+        (
+            (
+                "    mean_square = ",
+                "    hidden = hidden - hidden.mean(dim=-1, keepdim=True)\n    mean_square = ",
+            ),
+        ),
+        "The mean is subtracted before the division.",
+        "It is layer normalization without a bias, and weights from elsewhere do not fit.",
+        "learners who know layer normalization",
+        message="You subtracted the mean. RMSNorm only divides.",
+    ),
+    Mistake(
+        "divided by the standard deviation",
+        rms_norm,
+        ((MEAN_SQUARE, "hidden.var(dim=-1, keepdim=True, correction=0)"),),
+        "The vector is divided by its standard deviation, in which the mean is subtracted.",
+        "The result is larger wherever the mean is not zero.",
+        "learners who know layer normalization",
+        message="You divided by the standard deviation. The mean square does not subtract the mean.",
+    ),
+    Mistake(
+        "divided by the length",
+        rms_norm,
+        ((MEAN_SQUARE, "hidden.square().sum(dim=-1, keepdim=True)"),),
+        "The squares are added, not averaged.",
+        "The vector has the length 1 instead of √d: all numbers are too small by √d.",
+        "torch.nn.functional.normalize",
+        message="You added the squares. Their mean is needed.",
+    ),
+    Mistake(
+        "eps outside the root of the mean square",
+        rms_norm,
+        ((DIVIDED, "hidden / (torch.sqrt(mean_square) + eps)"),),
+        "eps is added to the root instead of the mean square.",
+        "Small vectors come out differently. The gradient of the root is infinite for a vector of zeros.",
+        "implementations that follow the paper, which has no eps",
+        message="You added eps to the root instead of the mean square.",
+    ),
+    Mistake(
+        "divided by the mean square",
+        rms_norm,
+        ((DIVIDED, "hidden / (mean_square + eps)"),),
+        "The root is missing.",
+        "A vector that is twice as large comes out half as large.",
+        "learners",
+        message="You left out the root of the mean square.",
+    ),
+    Mistake(
+        "mean square of all tokens",
+        rms_norm,
+        ((MEAN_SQUARE, "hidden.square().mean()"),),
+        "All tokens are divided by one number.",
+        "A token depends on the size of the others.",
+        "learners who forget dim=-1",
+        message="You averaged the squares of all tokens. Each token has a mean square of its own.",
+    ),
+    Mistake(
+        "mean square detached",
+        rms_norm,
+        ((MEAN_SQUARE, MEAN_SQUARE + ".detach()"),),
+        "No gradient flows through the mean square.",
+        "The output is right, and the gradient is wrong.",
+        "learners",
+        message="You detached the mean square from the graph.",
+    ),
+    Mistake(
+        "gain of RMSNorm plus one",
+        rms_norm,
+        (("* gain", "* (1 + gain)"),),
+        "The gain is 1 plus the parameter.",
+        "Parameters of 0 are then no change; weights from elsewhere do not fit.",
+        "Gemma",
+        Kind.CONVENTION,
+        message="You added 1 to the gain, as Gemma does. T5 does not.",
+    ),
+    Mistake(
+        "eps of layer normalization",
+        rms_norm,
+        (("eps: float = 1e-6", "eps: float = 1e-12"),),
+        "The default of eps is 1e-12.",
+        "T5 was trained with 1e-6. Small activations come out too large.",
+        "BERT",
+        Kind.CONVENTION,
+        message="Your default eps is that of BERT, 1e-12, instead of 1e-6.",
     ),
 ]

@@ -1,7 +1,7 @@
-"""Mistakes in rotary positions and ALiBi, in which attention depends on the distance of two tokens."""
+"""Mistakes in rotary positions, ALiBi and the buckets of T5, in which attention depends on the distance of two tokens."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import alibi_bias, rotary_positions
+from minibert.equations import alibi_bias, relative_position_buckets, rotary_positions
 
 ROTATED = "torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)"
 
@@ -350,5 +350,99 @@ RELATIVE_POSITION_MISTAKES = [
         "The shape is wrong unless there are as many queries as keys. If both have the same positions, nothing changes.",
         "learners",
         message="You swapped the axes of queries and keys.",
+    ),
+    Mistake(
+        "distance of query and key reversed",
+        relative_position_buckets,
+        (
+            (
+                "key_positions[..., None, :] - query_positions[..., :, None]",
+                "query_positions[..., :, None] - key_positions[..., None, :]",
+            ),
+        ),
+        "The distance is that from the key to the query.",
+        "Tokens before and after the query have each other's buckets. A decoder gives all tokens before it one bucket.",
+        "learners",
+        message="You subtracted the position of the key from that of the query. It is the other way around.",
+    ),
+    Mistake(
+        "distance without a side",
+        relative_position_buckets,
+        (("return number + of_one_side * is_later if bidirectional else number", "return number"),),
+        "Tokens before and after the query share their buckets.",
+        "The order of two tokens cannot be seen, and half of the table is not used.",
+        "learners",
+        message="You gave the tokens before and after the query the same buckets.",
+    ),
+    Mistake(
+        "all buckets on each side",
+        relative_position_buckets,
+        (("buckets // 2 if bidirectional else buckets", "buckets"),),
+        "The number of buckets is not divided between the two sides.",
+        "Numbers of tokens after the query are outside of the table.",
+        "learners",
+        message="You did not divide the buckets between the two sides.",
+    ),
+    Mistake(
+        "buckets of a decoder for both sides",
+        relative_position_buckets,
+        (("distance.masked_fill(is_later, 0).abs()", "distance.abs()"),),
+        "In a decoder, later keys have the buckets of earlier ones.",
+        "They are masked in training. Without that mask, the numbers differ from other code.",
+        "learners",
+        Kind.CONVENTION,
+        message="You gave later keys in a decoder a bucket by their distance. They have bucket 0.",
+    ),
+    Mistake(
+        "one bucket for each distance",
+        relative_position_buckets,
+        (
+            (
+                "torch.where(distance < exact, distance, (exact + wider.long()).clamp(max=of_one_side - 1))",
+                "distance.clamp(max=of_one_side - 1)",
+            ),
+        ),
+        "All buckets are for one distance each, and the last one is for all others.",
+        "All tokens further away than 15 are the same.",
+        "Shaw et al. 2018, who clip the distance",
+        Kind.CONVENTION,
+        message="You gave each distance a bucket of its own until there were none left. Half of the buckets become wider.",
+    ),
+    Mistake(
+        "buckets rounded to the nearest",
+        relative_position_buckets,
+        (("wider.long()", "wider.round().long()"),),
+        "The logarithm is rounded to the nearest number, not down.",
+        "Distances near the end of a bucket are in the next one.",
+        "learners",
+        message="You rounded to the nearest number. Round down.",
+    ),
+    Mistake(
+        "last bucket not limited",
+        relative_position_buckets,
+        (("(exact + wider.long()).clamp(max=of_one_side - 1)", "exact + wider.long()"),),
+        "Distances beyond the largest have numbers beyond the last bucket.",
+        "They are outside of the table, or in the buckets of the other side.",
+        "learners",
+        message="You did not limit the number to the last bucket.",
+    ),
+    Mistake(
+        "logarithm of the whole distance",
+        relative_position_buckets,
+        (("distance.clamp(min=1).float() / exact", "distance.clamp(min=1).float()"),),
+        "The logarithm does not begin at the first wide bucket.",
+        "Several buckets are never used.",
+        "learners",
+        message="You took the logarithm of the distance. Divide it by the number of exact buckets before.",
+    ),
+    Mistake(
+        "first wide bucket one distance later",
+        relative_position_buckets,
+        (("distance < exact, distance", "distance <= exact, distance"),),
+        "One more distance is counted as exact.",
+        "Nothing changes: the first wide bucket begins with this distance, and has the same number.",
+        "learners",
+        Kind.EQUIVALENT,
+        message="",
     ),
 ]
