@@ -55,8 +55,10 @@ def tokenize(tokenizer: Tokenizer, text: str, pair: str | None = None) -> Tokeni
         encoding: Encoding = tokenizer.encode(text, pair)
     shift = [0, len(text)]
     spans = [
-        (start + shift[sequence or 0], end + shift[sequence or 0])
-        for (start, end), sequence in zip(encoding.offsets, encoding.sequence_ids, strict=True)
+        (0, 0) if is_added else (start + shift[sequence or 0], end + shift[sequence or 0])
+        for (start, end), sequence, is_added in zip(
+            encoding.offsets, encoding.sequence_ids, encoding.special_tokens_mask, strict=True
+        )
     ]
     return TokenizedText(text + (pair or ""), (*encoding.tokens,), (*encoding.ids,), (*encoding.type_ids,), (*spans,))
 

@@ -52,7 +52,7 @@ def network_of(content: dict[str, Any]) -> tuple[BertForPreTraining, Tokenizer]:
         BertConfig(
             vocab_size=vocab_size,
             hidden_size=hidden_size,
-            num_hidden_layers=network["layers"],
+            num_hidden_layers=len(network["layers"]),
             num_attention_heads=network["heads"],
             intermediate_size=len(weights["bert.layers.0.feed_forward.intermediate.bias"]),
             hidden_act=network["activation"],

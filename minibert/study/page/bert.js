@@ -1,12 +1,16 @@
-// BERT's encoder and its heads, as minibert/model/bert.py and heads.py: from token ids to every tensor of the forward pass.
+// The encoder of BERT and its relatives, as minibert/model/bert.py: from token ids to one vector for each token. The weights and
+// the fields of `NetworkData` say which parts a network has.
 
 /**
  * A network that Python wrote; see live.py.
  * @typedef {object} NetworkData
- * @property {string} architecture - The name of its class.
- * @property {number} heads
- * @property {number} layers
+ * @property {string} head - The name of its head, as in `minibert.load`.
+ * @property {number} heads - Number of attention heads.
+ * @property {number[]} layers - For each layer, in the order in which they run, the number of the one whose weights it has.
  * @property {string} activation
+ * @property {string} mlmActivation - That of the masked-LM head.
+ * @property {string} classifierActivation - That of the hidden layer of a classifier.
+ * @property {number | null} uncounted - The id of padding, if the positions do not count it.
  * @property {number} eps - Of layer normalization.
  * @property {number} segments - Number of segments.
  * @property {number} maxTokens
@@ -29,10 +33,11 @@ const ACTIVATION_FUNCTIONS = {
   relu,
   silu: (x) => x.map((value) => value / (1 + Math.exp(-value))),
   quick_gelu: (x) => x.map((value) => value / (1 + Math.exp(-1.702 * value))),
+  tanh: (x) => x.map(Math.tanh),
 };
 
-/** A BERT with the head that its architecture has. */
-class Bert {
+/** The encoder of BERT or of one of its relatives. */
+class Encoder {
   /** @param {NetworkData} data */
   constructor(data) {
     this.data = data;
@@ -44,29 +49,22 @@ class Bert {
         return [name, isLinearMap(name, shape) ? weight.mT : weight];
       }),
     );
-    this.outputMatrix = this.weights.get("mlm.decoder.weight") ?? this.weight("embeddings.words.weight").mT;
   }
 
   /**
-   * Run the forward pass and the softmax of the predictions.
+   * Compute one vector for each token.
    * @param {NetworkInput} input
-   * @param {Changes} changes
-   * @returns {Map<string, FloatTensor>} - The tensors by path, as `record` in Python has them, in the same order.
-   * @throws {RangeError} If the input has more tokens than the network has positions.
+   * @param {FloatTensor} keep - (1 1 tokens): 1 means "may attend".
    */
-  run(input, changes = {}) {
-    const tokens = input.ids.length;
-    if (tokens > this.data.maxTokens) {
-      throw new RangeError(`The input has ${tokens} tokens, but the network has ${this.data.maxTokens} positions.`);
+  encode(input, keep) {
+    let hidden = within("embeddings", () => this.embeddings(input));
+    if (this.weights.has("projection.weight")) {
+      hidden = observe("projection", this.apply("projection", hidden));
     }
-    const keep = padding_mask([changes.noMask ? tokens : (input.length ?? tokens)], tokens);
-    return record(changes, () => {
-      let hidden = within("embeddings", () => this.embeddings(input));
-      for (let layer = 0; layer < this.data.layers; layer++) {
-        hidden = within(`layers.${layer}`, () => this.encoderLayer(`layers.${layer}`, hidden, keep));
-      }
-      this.head(hidden, input.ids.slice(0, input.length), changes.temperature ?? 1);
+    this.data.layers.forEach((shared, layer) => {
+      hidden = within(`layers.${layer}`, () => this.encoderLayer(`layers.${shared}`, hidden, keep));
     });
+    return hidden;
   }
 
   /**
@@ -77,15 +75,25 @@ class Bert {
     /** @type {(name: string, numbers: number[]) => FloatTensor} */
     const lookUp = (name, numbers) => learned_positions(this.weight(`embeddings.${name}.weight`), numbers).unsqueeze(-3);
     const words = observe("words", lookUp("words", ids));
-    const positions = observe("positions", lookUp("positions", [...ids.keys()]));
+    const positions = observe("positions", lookUp("positions", this.positions(ids)));
     const segmentIds = this.data.segments > 1 ? segments : ids.map(() => 0);
-    const sum = observe("sum", words.add(positions).add(observe("segments", lookUp("segments", segmentIds))));
+    const hasSegments = this.weights.has("embeddings.segments.weight");
+    const segmentRows = observe("segments", hasSegments ? lookUp("segments", segmentIds) : new FloatTensor(words.shape));
+    const sum = observe("sum", words.add(positions).add(segmentRows));
     return observe("output", this.norm("embeddings.norm", "norm", sum));
   }
 
   /**
+   * Return the position of each token.
+   * @param {number[]} ids
+   */
+  positions(ids) {
+    return this.data.uncounted === null ? [...ids.keys()] : positions_without_padding(ids, this.data.uncounted);
+  }
+
+  /**
    * One encoder layer: self-attention and a feed-forward network, each followed by a residual connection and normalization.
-   * @param {string} path
+   * @param {string} path - Of its weights.
    * @param {FloatTensor} hidden
    * @param {FloatTensor} keep
    */
@@ -114,103 +122,6 @@ class Bert {
       this.linear(`${path}.${name}`),
     );
     return multi_head_attention(hidden, hidden, w_q, w_k, w_v, w_o, this.data.heads, keep, [b_q, b_k, b_v, b_o]);
-  }
-
-  /**
-   * The pooler, the scores of the heads, and the probabilities of their predictions.
-   * @param {FloatTensor} hidden
-   * @param {number[]} ids - Without those of the padding.
-   * @param {number} temperature
-   */
-  head(hidden, ids, temperature) {
-    const pooled = this.weights.has("pooler.dense.weight") ? this.pooler(hidden) : hidden;
-    /** @type {(name: string, logits: FloatTensor) => void} */
-    const predict = (name, logits) => {
-      observe(`${name}.probabilities`, softmax(logits.div(temperature)));
-    };
-    /** @type {(name: string, from: FloatTensor) => FloatTensor} */
-    const scores = (name, from) => observe(`${name}.logits`, this.apply(name, from));
-    switch (this.data.architecture) {
-      case "BertForMaskedLM":
-        this.predictWords(this.maskedLMHead(hidden), ids, predict);
-        break;
-      case "BertForPreTraining": {
-        const logits = this.maskedLMHead(hidden);
-        const nextSentence = scores("nsp", pooled);
-        this.predictWords(logits, ids, predict);
-        predict("nsp", nextSentence);
-        break;
-      }
-      case "BertForNextSentencePrediction":
-        predict("nsp", scores("nsp", pooled));
-        break;
-      case "BertForSequenceClassification":
-        this.predictClasses(scores("classifier", pooled), predict);
-        break;
-      case "BertForTokenClassification":
-        this.predictClasses(scores("classifier", hidden), predict);
-        break;
-      case "BertForQuestionAnswering":
-        predict("span", scores("span", hidden).mT);
-    }
-  }
-
-  /**
-   * The first token's vector after a linear map and tanh.
-   * @param {FloatTensor} hidden
-   */
-  pooler(hidden) {
-    const first = hidden.rows([0]);
-    const linear = within("pooler", () => observe("linear", this.apply("pooler.dense", first)));
-    return observe("pooler", linear.map(Math.tanh));
-  }
-
-  /**
-   * The masked-LM head: a transform of the token vector, then its dot product with every word embedding.
-   * @param {FloatTensor} hidden
-   */
-  maskedLMHead(hidden) {
-    return within("mlm", () => {
-      const activation = observe("activation", this.activation(observe("linear", this.apply("mlm.transform", hidden))));
-      const transformed = observe("transform", this.norm("mlm.norm", "norm", activation));
-      return observe("logits", transformed.matmul(this.outputMatrix).add(this.weight("mlm.bias")));
-    });
-  }
-
-  /**
-   * Predict the words at every [MASK]; without one, at all tokens.
-   * @param {FloatTensor} logits
-   * @param {number[]} ids
-   * @param {(name: string, logits: FloatTensor) => void} predict
-   */
-  predictWords(logits, ids, predict) {
-    predict("mlm", observe("mlm.predicted_logits", logits.rows(this.predictedTokens(ids))));
-  }
-
-  /**
-   * Return the tokens whose words are predicted.
-   * @param {number[]} ids
-   */
-  predictedTokens(ids) {
-    const all = [...ids.keys()];
-    const masked = all.filter((token) => ids[token] === this.data.mask);
-    return masked.length > 0 ? masked : all;
-  }
-
-  /**
-   * Predict classes, unless the scores are numbers to predict.
-   * @param {FloatTensor} logits
-   * @param {(name: string, logits: FloatTensor) => void} predict
-   */
-  predictClasses(logits, predict) {
-    if (this.data.isMultiLabel) {
-      observe(
-        "classifier.probabilities",
-        logits.map((score) => 1 / (1 + Math.exp(-score))),
-      );
-    } else if (this.data.predictsClasses) {
-      predict("classifier", logits);
-    }
   }
 
   /**

@@ -47,6 +47,7 @@ APART = re.compile(r",?\s*\\q?quad\s*")
 """Space between the formulas of an equation."""
 INPUTS = {"text.segments": "segments (0: sentence A, 1: sentence B)"}
 """Descriptions of the inputs of a model that are not steps."""
+POSITIONS = "positions"
 TYPES = {"int32": "<i4", "float32": "<f4", "float64": "<f8", "bool": "u1"}
 """Types of the numbers in the page, as in `data.js`, and in NumPy."""
 
@@ -371,8 +372,17 @@ def _constant_name(value: Tensor) -> str:
         return f"mask (not keep), {same} in every cell" if same else "mask (not keep)"
     row = value.flatten()
     if not value.is_floating_point() and torch.equal(row, torch.arange(len(row), device=row.device)):
-        return f"positions 0 to {len(row) - 1}"
+        return f"{POSITIONS} 0 to {len(row) - 1}"
+    if not value.is_floating_point() and len(row) > 1 and _are_positions(row):
+        return POSITIONS
     return "numbers of the code"
+
+
+def _are_positions(row: Tensor) -> bool:
+    """Return True for positions that do not count padding: 2, 3, 4, …, and 1 for each token of padding."""
+    first = int(row.min())
+    counted = row[row != first]
+    return len(counted) > 0 and torch.equal(counted, torch.arange(first + 1, first + 1 + len(counted), device=row.device))
 
 
 def _axis_name(axis: Axis) -> str:

@@ -102,6 +102,20 @@ function learned_positions(table, positions) {
 }
 
 /**
+ * Compute the position of each token of RoBERTa: the number of tokens so far that are no padding, plus the padding's id.
+ * @param {number[]} ids - (tokens)
+ * @param {number} pad_id
+ * @returns {number[]} - (tokens)
+ */
+function positions_without_padding(ids, pad_id) {
+  let counted = 0;
+  return ids.map((id) => {
+    counted += Number(id !== pad_id);
+    return id === pad_id ? pad_id : counted + pad_id;
+  });
+}
+
+/**
  * Normalize each token to mean 0 and variance 1 over its width, then apply a learned gain and bias.
  * @param {FloatTensor} hidden - (*batch width)
  * @param {FloatTensor} gain - (width)

@@ -1,10 +1,10 @@
-"""Experiments of one click on a live page: a question, and an answer that is true for every BERT.
+"""Experiments of one click on a live page: a question, and an answer that is true for BERT and its relatives.
 
 Every claim is about the steps up to the first layer's output, or about all layers without positions.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from minibert.text.tokenizer import MASK
@@ -33,6 +33,8 @@ class Experiment:
 
 PREDICTION = "probabilities"
 HEAD_WIDTH = "d_k"
+FIRST_INPUTS = {False: "The output of the embeddings", True: "The projection of the embeddings"}
+"""The input of the first layer, in a network without and with a linear map from the embeddings to the layers."""
 SENTENCE = "a dog bites a man ."
 LAYER = "layers.0"
 EXPERIMENTS = (
@@ -79,7 +81,7 @@ EXPERIMENTS = (
     Experiment(
         name="A layer off",
         question="Layer 0 is off. Which step has the same numbers as its output?",
-        answer="The output of the embeddings: the input of the layer. The layers have inputs and outputs of the same shape, so "
+        answer=f"{FIRST_INPUTS[False]}: the input of the layer. The layers have inputs and outputs of the same shape, so "
         "that each one can be left out.",
         text=SENTENCE,
         off=("0",),
@@ -137,7 +139,9 @@ EXPERIMENTS = (
 )
 
 
-def experiments_json(predictions: list[str], head_width: int, mask: str = MASK) -> list[dict[str, str]]:
+def experiments_json(
+    predictions: list[str], head_width: int, mask: str = MASK, *, has_projection: bool = False, start: str = ""
+) -> list[dict[str, str]]:
     """Return the experiments of a network, with the hashes of their addresses; see `experiment.js`.
 
     Args:
@@ -145,12 +149,15 @@ def experiments_json(predictions: list[str], head_width: int, mask: str = MASK) 
             one are left out.
         head_width: d_k, the number of columns of a head.
         mask: the token [MASK], which can have another name.
+        has_projection: whether a linear map leads from the embeddings to the layers.
+        start: what stands before each text, such as a space that makes its first word the same piece as elsewhere.
     """
     found = []
     for each in EXPERIMENTS:
         answer = each.answer.replace(f"first {HEAD_WIDTH} columns", f"first {head_width} columns")
+        answer = answer.replace(FIRST_INPUTS[False], FIRST_INPUTS[has_projection])
         for step in predictions[:1] if each.step == PREDICTION else [each.step]:
-            address = _address(each, step, head_width, mask)
+            address = _address(replace(each, text=start + each.text), step, head_width, mask)
             found.append({"name": each.name, "question": each.question, "answer": answer, "address": address})
     return found
 

@@ -12,11 +12,11 @@ class Laboratory {
   constructor(content) {
     this.content = content;
     const { network, tokenizer, templates, text, pair } = content;
-    this.live = new LiveWalk(templates, new Bert(network), new WordPiece(tokenizer));
+    this.live = new LiveWalk(templates, new Bert(network), tokenizerOf(tokenizer));
     this.openedRun = this.live.run(text, pair);
     /** The last text without changes. */
     this.plain = { text, pair, padding: 0, run: this.openedRun };
-    this.heads = Array.from({ length: network.layers }, () => network.heads);
+    this.heads = network.layers.map(() => network.heads);
     this.mask = network.mask === null ? null : tokenizer.pieces[network.mask];
     const opened = { text, pair, padding: 0, off: [], attention: 1, temperature: 1, cells: {} };
     const hasPair = pair !== null || this.openedRun.tensors.has("nsp.logits");

@@ -1,10 +1,9 @@
 """A live page: a step-through whose numbers the browser computes, of any text and after any change.
 
-The page has the network and the tokenizer as JSON, for the scripts `bert.js` and `wordpiece.js`.
+The page has the network and the tokenizer as JSON, for the scripts `bert.js` and `tokens.js`.
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,17 +13,26 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert.model.bert import PretrainedBert
+from minibert.model.stacks import LayerStack
 from minibert.study.page.experiments import experiments_json
 from minibert.study.page.page import SCRIPTS, heading, page_html, read
 from minibert.study.page.templates import step_templates
+from minibert.study.page.tokenizer_data import tokenizer_json
 from minibert.study.stepthrough.predictions import problem_type
 from minibert.study.stepthrough.selection import Selection
-from minibert.text.tokenizer import CLS, MASK, PAD, SEP, bert_difference, special_token, token_id
+from minibert.text.layout import word_prefix
+from minibert.text.tokenizer import MASK, special_token
 
 STUDY_FILE = "study.html"
 """The live page of a model that was trained, next to the model."""
+HEADS = frozenset({
+    "encoder", "mlm", "pretraining", "nsp", "sequence-classification", "token-classification", "question-answering",
+    "replaced-tokens",
+})  # fmt: skip
+"""The heads that `bert_heads.js` computes, by their names in `load`."""
 LIVE_SCRIPTS = (
-    "data", "arithmetic", "tensors", "recording", "equations", "bert", "wordpiece",
+    "data", "arithmetic", "tensors", "recording", "equations", "bert", "bert_heads",
+    "letters", "tokens", "wordpiece", "byte_pairs", "unigram",
     "live_predictions", "live_changes", "live_walk", "experiment", "laboratory",
 )  # fmt: skip
 """The scripts that compute, in an order in which each one uses classes of earlier ones only."""
@@ -67,27 +75,40 @@ def live_page(
         "network": network_json(model, tokenizer),
         "tokenizer": tokenizer_json(tokenizer),
         "templates": templates,
-        "experiments": experiments_json(predictions, head_width, special_token(tokenizer, MASK)),
+        "experiments": experiments_json(
+            predictions,
+            head_width,
+            special_token(tokenizer, MASK),
+            has_projection=model.config.projects_embeddings,
+            start=word_prefix(tokenizer),
+        ),
     }
     title = text if pair is None else f"{text} / {pair}"
     return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))
 
 
 def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return a BERT with its weights in half precision.
+    """Return a BERT or one of its relatives, with its weights in half precision; see `NetworkData` in `bert.js`.
 
-    Raises: ValueError for a weight that is too large for half precision, and for parameters of added modules.
+    Raises: ValueError for another head, for a weight that is too large for half precision, and for parameters of added
+        modules.
     """
     config, kind = model.config, problem_type(model.config)
+    encoder: Any = getattr(model, "bert", model)
+    if (head := getattr(model, "head", None)) not in HEADS:
+        raise ValueError(f"a live page has no head {head}, as {type(model).__name__} has")
     with torch.device("meta"):
         known = type(model)(config).state_dict()
     if added := next((name for name in model.state_dict() if name not in known), None):
         raise ValueError(f"a live page does not compute {added}, which was added to the network, as adapters are")
     return {
-        "architecture": model.architecture,
+        "head": head,
         "heads": config.num_attention_heads,
-        "layers": config.num_hidden_layers,
+        "layers": _shared_layers(encoder.layers),
         "activation": config.hidden_act,
+        "mlmActivation": config.mlm_act,
+        "classifierActivation": config.classifier_act,
+        "uncounted": None if config.counts_padding else config.pad_token_id,
         "eps": config.layer_norm_eps,
         "segments": config.type_vocab_size,
         "maxTokens": config.max_tokens,
@@ -98,38 +119,15 @@ def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
+def _shared_layers(stack: LayerStack) -> list[int]:
+    """Return for each layer the number of the one whose parameters it has."""
+    numbers = {id(layer): number for number, layer in enumerate(stack)}
+    return [numbers[id(layer)] for layer in stack.passes]
+
+
 def _half_precision(name: str, tensor: Tensor) -> dict[str, Any]:
     half = tensor.detach().to("cpu", torch.float16)
     if not half.isfinite().all():
         raise ValueError(f"{name} has the value {tensor.abs().max():g}, which is too large for half precision")
     data = half.numpy().astype(np.dtype("<f2")).tobytes()
     return {"shape": [*tensor.shape], "data": base64.b64encode(data).decode()}
-
-
-def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return a tokenizer of BERT.
-
-    Raises: ValueError for a tokenizer that differs from BERT's, or has added tokens that are not found as they are.
-    """
-    if difference := bert_difference(tokenizer):
-        raise ValueError(f"a live page needs BERT's tokenizer, {difference}")
-    fields = json.loads(tokenizer.to_str())
-    added = [token for token in fields["added_tokens"] if not (token["special"] and tokenizer.encode_special_tokens)]
-    for token in added:
-        if options := [name for name in ("normalized", "single_word", "lstrip", "rstrip") if token[name]]:
-            raise ValueError(f"a live page has no added token with {options[0]}, as {token['content']} has")
-    vocabulary = tokenizer.get_vocab()
-    pieces: list[str | None] = [None] * (max(vocabulary.values()) + 1)
-    for piece, index in vocabulary.items():
-        pieces[index] = piece
-    return {
-        "pieces": pieces,
-        "added": [token["content"] for token in added],
-        "normalizer": {name: value for name, value in fields["normalizer"].items() if name != "type"},
-        "model": {
-            name: fields["model"][name] for name in ("unk_token", "continuing_subword_prefix", "max_input_chars_per_word")
-        },
-        "cls": token_id(tokenizer, CLS),
-        "sep": token_id(tokenizer, SEP),
-        "pad": tokenizer.token_to_id(special_token(tokenizer, PAD)),
-    }

@@ -15,7 +15,10 @@
  */
 function change(step, changes, aliases, tensors) {
   for (const path of [step.path, ...aliases]) {
-    for (const { message, apply } of [...switchesOf(step, path, changes), ...overwrites(step, path, changes, tensors)]) {
+    for (const { message, apply } of [
+      ...switchesOf(step, path, changes, "projection" in tensors),
+      ...overwrites(step, path, changes, tensors),
+    ]) {
       step.explanation += ` Changed: ${message}`;
       step.expression = step.expression && apply(step.expression);
       const used = leavesOf(step.expression).filter(({ kind }) => kind === "step");
@@ -30,9 +33,10 @@ function change(step, changes, aliases, tensors) {
  * @param {Step} step
  * @param {string} path
  * @param {Changes} changes
+ * @param {boolean} hasProjection - See `firstInput`.
  * @returns {StepChange[]}
  */
-function switchesOf(step, path, changes) {
+function switchesOf(step, path, changes, hasProjection) {
   const { layer } = step;
   const { noPositions, noMask, noScale, attentionTemperature = 1, residualsOff, layersOff, temperature = 1 } = changes;
   const name = layer === null ? path : path.slice(`layers.${layer}.`.length);
@@ -40,7 +44,7 @@ function switchesOf(step, path, changes) {
   const made = (message, apply) => ({ message, apply });
   /** @type {(input: string) => (tree: Tree) => Tree} */
   const only = (input) => (tree) => ({ leaf: input, kind: "step", shape: shapeOf(tree) });
-  const input = layer === 0 ? "embeddings.output" : `layers.${(layer ?? 0) - 1}.feed_forward_norm`;
+  const input = layer === 0 ? firstInput(hasProjection) : `layers.${(layer ?? 0) - 1}.feed_forward_norm`;
   const found = [
     name === "embeddings.positions" &&
       noPositions &&

@@ -29,20 +29,20 @@ class LiveWalk {
   /**
    * @param {Templates} templates
    * @param {Bert} bert
-   * @param {WordPiece} wordpiece
+   * @param {TextTokenizer} tokenizer
    */
-  constructor(templates, bert, wordpiece) {
+  constructor(templates, bert, tokenizer) {
     this.templates = templates;
     /** The same where the mask hides padding: it is not false everywhere. @type {Templates} */
     this.maskedTemplates = JSON.parse(JSON.stringify(templates).replaceAll(", false in every cell", ""));
     this.bert = bert;
-    this.wordpiece = wordpiece;
+    this.tokenizer = tokenizer;
     this.parameters = Object.fromEntries(
       Object.keys(templates.letters).map((name) => [name, recordOf(bert.parameter(name))]), // the numbers are not copied
     );
     const axes = templates.steps.flatMap((step) => /** @type {Axis[]} */ (step.axes));
     const words = axes.find(({ labels }) => labels === "vocabulary")?.size ?? 0;
-    const { pieces } = wordpiece.data;
+    const { pieces } = tokenizer.data;
     this.vocabulary = Array.from({ length: words }, (_, id) => printable(pieces[id] || `(id ${id}, no piece)`));
   }
 
@@ -56,7 +56,7 @@ class LiveWalk {
    * @throws {RangeError} If the text has more tokens than the network has positions.
    */
   run(text, pair = null, changes = {}, padding = 0) {
-    const tokens = this.wordpiece.encode(text, pair, padding);
+    const tokens = this.tokenizer.encode(text, pair, padding);
     const length = tokens.length - padding;
     const input = { ids: tokens.map(({ id }) => id), segments: tokens.map(({ segment }) => segment), length };
     return { characters: [...text, ...(pair ?? "")], tokens, length, changes, tensors: this.bert.run(input, changes) };
@@ -146,6 +146,7 @@ class LiveWalk {
    * @returns {Record<string, TensorRecord>}
    */
   constants({ tokens, length, changes }, terms, templates) {
+    const positions = this.bert.positions(tokens.map(({ id }) => id));
     return Object.fromEntries(
       filled(templates.constants, terms).map((/** @type {any} */ { name, shape, dtype, values }) => {
         const numbers = Array.from({ length: productOf(shape) }, (_, place) => {
@@ -154,7 +155,7 @@ class LiveWalk {
           }
           switch (values) {
             case "positions":
-              return place;
+              return positions[place];
             case "segments":
               return tokens[place].segment;
             default:

@@ -62,7 +62,7 @@ class Recording {
         return changes.residualsOff?.includes("feed_forward") ? this.at(`layers.${layer}.feed_forward`) : tensor;
       case "output":
         return changes.layersOff?.includes(layer)
-          ? this.at(layer === 0 ? "embeddings.output" : `layers.${layer - 1}.output`)
+          ? this.at(layer === 0 ? firstInput(this.tensors.has("projection")) : `layers.${layer - 1}.output`)
           : tensor;
       default:
         return tensor;
@@ -123,6 +123,14 @@ function placeOf(cell, shape) {
   const indices = cell.split(",").map(Number);
   const isInside = indices.length === shape.length && indices.every((index, axis) => index >= 0 && index < shape[axis]);
   return isInside ? indices.reduce((place, index, axis) => place * shape[axis] + index, 0) : null;
+}
+
+/**
+ * Return the path of the input of the first layer.
+ * @param {boolean} hasProjection - A linear map leads from the embeddings to the layers.
+ */
+function firstInput(hasProjection) {
+  return hasProjection ? "projection" : "embeddings.output";
 }
 
 /** @type {Recording | null} The recording of the forward pass that is running. */

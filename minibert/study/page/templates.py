@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minibert.model.bert import PretrainedBert
 from minibert.printable import printable
-from minibert.study.page.data import INPUTS, PageData, dtype_name, is_attention_weights
+from minibert.study.page.data import INPUTS, POSITIONS, PageData, dtype_name, is_attention_weights
 from minibert.study.page.expressions import Tree
 from minibert.study.stepthrough.step import Axis, Step, Walk
 from minibert.study.stepthrough.symbols import parameter_letters
@@ -43,11 +43,14 @@ def step_templates(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any
         raise ValueError(f"a live page needs a network with at least {longest} positions; this one has {positions}")
     plain = Tokenizer.from_str(tokenizer.to_str())  # in which [MASK] is a special token
     mask, other = special_token(plain, MASK), special_token(plain, SEP)
+    pair = "" if any(plain.encode("", "").type_ids) else None  # so that both segments are there
+    around = len(plain.encode("", pair).ids)
     samples = []
     for tokens, masked in SIZES:
-        text = " ".join([other] * (tokens - masked - 3) + [mask] * masked)
-        predicted = range(tokens - masked - 2, tokens - 2)  # two tokens [SEP] follow
-        samples.append(_Steps(walk(model, plain, text, ""), model.config.num_hidden_layers, predicted).to_json())
+        text = other * (tokens - masked - around) + mask * masked
+        end = tokens - (around - 1)  # all special tokens follow but the first one
+        predicted = range(end - masked, end)
+        samples.append(_Steps(walk(model, plain, text, pair), model.config.num_hidden_layers, predicted).to_json())
     for steps in zip(*(sample["steps"] for sample in samples), strict=False):
         _keep_common_omissions(steps)
     return {"noPair": NO_PAIR, **_fitted(samples, "the page")}
@@ -129,8 +132,8 @@ def _values(name: str, value: Tensor) -> Any:
     numbers = value.flatten().tolist()
     if name == INPUTS["text.segments"]:
         return "segments"
-    if numbers == [*range(len(numbers))]:
-        return "positions"
+    if name.startswith(POSITIONS):
+        return POSITIONS
     return float(numbers[0]) if len({*numbers}) == 1 else numbers
 
 

@@ -1,27 +1,12 @@
-// The tokenizer of BERT: from characters to pieces of the vocabulary, with the characters of each piece.
-//
-// It gives what the library `tokenizers` gives, whose tables of characters are those of Unicode 8. Browsers know more.
+// The tokenizer of BERT: from characters to words to pieces of the vocabulary.
 
 /**
- * What Python wrote of tokenizer.json; see live.py.
- * @typedef {object} TokenizerData
- * @property {(string | null)[]} pieces - By their ids.
- * @property {string[]} added - Tokens that are found in a text as they are, such as [MASK].
- * @property {{clean_text: boolean, handle_chinese_chars: boolean, strip_accents: boolean | null, lowercase: boolean}} normalizer
- * @property {{unk_token: string, continuing_subword_prefix: string, max_input_chars_per_word: number}} model
- * @property {number} cls - The id of [CLS].
- * @property {number} sep - The id of [SEP].
- * @property {number | null} pad - The id of [PAD].
- *
- * A character, and the range of characters of the text that it comes from.
- * @typedef {{character: string, span: [number, number]}} Letter
- *
- * A token; `segment` is 1 for those of sentence B. The token of a special token that is not in the text has an empty span.
- * @typedef {{piece: string, id: number, segment: number, span: [number, number]}} Token
+ * @typedef {{clean_text: boolean, handle_chinese_chars: boolean, strip_accents: boolean | null, lowercase: boolean}} BertNormalizer
+ * @typedef {TokenizerData & {normalizer: BertNormalizer,
+ *   model: {unk_token: string, continuing_subword_prefix: string, max_input_chars_per_word: number}}} WordPieceData
  */
 
 const CHINESE = charactersOf("3400-4dbf 4e00-9fff f900-faff 20000-2a6df 2a700-2b81f 2b920-2ceaf 2f800-2fa1f");
-const SPACE = /[\p{White_Space}]/u;
 const CONTROL = /[\0\ufffd\p{Cc}\p{Cf}\p{Co}\p{Cs}]/u;
 const MARK = /[\p{Mn}\u{1734}\u{1171e}]/u;
 const PUNCTUATION = /[\p{P}!-/:-@[-`{-~\u{166d}\u{111c9}]/u;
@@ -44,83 +29,21 @@ const NEW_MARK = charactersOf(`
   11f40 11f42 11f5a 13440 13447-13455 1611e-16129 1612d-1612f 16f4f 16fe4 1cf00-1cf2d 1cf30-1cf46 1e000-1e006 1e008-1e018
   1e01b-1e021 1e023-1e024 1e026-1e02a 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6 1e6ee-1e6ef
   1e6f5 1e944-1e94a`);
-/** Characters that the library neither decomposes nor moves behind other accents. */
-const NEW_COMPOSED = charactersOf(`
-  7fd 897-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1add 1ae0-1aeb 1df6-1dfa a82c 105c9 105e4 10d24-10d27 10d69-10d6d
-  10eab-10eac 10efa-10efb 10efd-10eff 10f46-10f50 10f82-10f85 11070 1133b 11383 11385 1138e 11391 113c5 113c7-113c8
-  113ce-113d0 1145e 11839-1183a 11938 1193d-1193e 11943 119e0 11a34 11a47 11a99 11d42 11d44-11d45 11d97 11f41-11f42
-  16121-16128 1612f 16d68-16d6a 16ff0-16ff1 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6
-  1e6ee-1e6ef 1e6f5`);
-
-/**
- * Return an expression for one character of some ranges. It is a group, so that `split` keeps the character.
- * @param {string} ranges - Code points in hexadecimal notation.
- */
-function charactersOf(ranges) {
-  const parts = ranges.trim().split(/\s+/);
-  return new RegExp(`([${parts.map((range) => range.replace(/[0-9a-f]+/g, "\\u{$&}")).join("")}])`, "u");
-}
 
 /** A tokenizer with BERT's normalization, pre-tokenization and WordPiece model. */
-class WordPiece {
-  /** @param {TokenizerData} data */
+class WordPiece extends TextTokenizer {
+  /** @param {WordPieceData} data */
   constructor(data) {
-    this.data = data;
-    this.ids = new Map(data.pieces.map((piece, id) => [piece, id]));
-    const added = [...data.added].sort((a, b) => b.length - a.length); // of two tokens at a place, the longer one is found
-    this.added =
-      added.length > 0
-        ? new RegExp(`(${added.map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`, "u")
-        : null;
+    super(data);
+    this.settings = data;
   }
 
   /**
-   * Tokenize a text or a pair of texts.
-   * @param {string} text
-   * @param {string | null} pair
-   * @param {number} padding - Number of tokens [PAD] at the end.
-   * @returns {Token[]}
-   */
-  encode(text, pair = null, padding = 0) {
-    const texts = pair === null ? [text] : [text, pair];
-    let start = 0;
-    const tokens = [this.special(this.data.cls, 0)];
-    texts.forEach((part, segment) => {
-      const letters = lettersOf(part, start);
-      tokens.push(...this.tokens(letters).map((token) => ({ ...token, segment })), this.special(this.data.sep, segment));
-      start += letters.length;
-    });
-    return [...tokens, ...Array.from({ length: padding }, () => this.special(this.data.pad ?? 0, 0))];
-  }
-
-  /**
-   * @param {number} id
-   * @param {number} segment
-   * @returns {Token}
-   */
-  special(id, segment) {
-    return { piece: this.data.pieces[id] ?? "", id, segment, span: [0, 0] };
-  }
-
-  /**
-   * Tokenize the letters of a text, without [CLS] and [SEP].
    * @param {Letter[]} letters
+   * @returns {Piece[]}
    */
-  tokens(letters) {
-    const text = textOf(letters);
-    /** @type {{piece: string, id: number, span: [number, number]}[]} */
-    const tokens = [];
-    let start = 0;
-    (this.added ? text.split(this.added) : [text]).forEach((part, number) => {
-      const found = letters.slice(start, start + [...part].length);
-      start += found.length;
-      if (number % 2 === 1) {
-        tokens.push(this.token(part, found));
-      } else {
-        tokens.push(...words(this.normalize(found)).flatMap((word) => this.pieces(word)));
-      }
-    });
-    return tokens;
+  pieces(letters) {
+    return words(this.normalize(letters)).flatMap((word) => this.piecesOf(word));
   }
 
   /**
@@ -128,7 +51,7 @@ class WordPiece {
    * @param {Letter[]} letters
    */
   normalize(letters) {
-    const { clean_text, handle_chinese_chars, strip_accents, lowercase } = this.data.normalizer;
+    const { clean_text, handle_chinese_chars, strip_accents, lowercase } = this.settings.normalizer;
     let result = letters;
     if (clean_text) {
       result = result.filter(({ character }) => !isControl(character));
@@ -138,7 +61,7 @@ class WordPiece {
       result = replaced(result, (character) => (CHINESE.test(character) ? [" ", character, " "] : [character]));
     }
     if (strip_accents ?? lowercase) {
-      result = decomposed(result).filter(({ character }) => !MARK.test(character) || NEW_MARK.test(character));
+      result = decomposed(result, "NFD").filter(({ character }) => !MARK.test(character) || NEW_MARK.test(character));
     }
     return lowercase ? replaced(result, (character) => [...character.toLowerCase()]) : result;
   }
@@ -147,43 +70,19 @@ class WordPiece {
    * Split a word into pieces of the vocabulary.
    * @param {Letter[]} word
    */
-  pieces(word) {
-    const { unk_token, continuing_subword_prefix, max_input_chars_per_word } = this.data.model;
+  piecesOf(word) {
+    const { unk_token, continuing_subword_prefix, max_input_chars_per_word } = this.settings.model;
     const pieces = split_word(textOf(word), this.ids, unk_token, continuing_subword_prefix, max_input_chars_per_word);
     if (pieces.length === 1) {
-      return [this.token(pieces[0], word)];
+      return [this.piece(pieces[0], word)];
     }
     let end = 0;
     return pieces.map((piece) => {
       const start = end;
       end += [...piece].length - (start > 0 ? [...continuing_subword_prefix].length : 0);
-      return this.token(piece, word.slice(start, end));
+      return this.piece(piece, word.slice(start, end));
     });
   }
-
-  /**
-   * @param {string} piece
-   * @param {Letter[]} letters
-   * @returns {{piece: string, id: number, span: [number, number]}}
-   */
-  token(piece, letters) {
-    return { piece, id: this.ids.get(piece) ?? 0, span: [letters[0].span[0], letters[letters.length - 1].span[1]] };
-  }
-}
-
-/**
- * Return the characters of a text with their places.
- * @param {string} text
- * @param {number} start - The place of the first one.
- * @returns {Letter[]}
- */
-function lettersOf(text, start) {
-  return [...text].map((character, place) => ({ character, span: [start + place, start + place + 1] }));
-}
-
-/** @param {Letter[]} letters */
-function textOf(letters) {
-  return letters.map(({ character }) => character).join("");
 }
 
 /** @param {string} character */
@@ -194,47 +93,6 @@ function isControl(character) {
 /** @param {string} character */
 function isPunctuation(character) {
   return PUNCTUATION.test(character) && !NEW_PUNCTUATION.test(character);
-}
-
-/**
- * Replace each character by others, which come from the same place.
- * @param {Letter[]} letters
- * @param {(character: string) => string[]} replace
- */
-function replaced(letters, replace) {
-  return letters.flatMap(({ character, span }) => replace(character).map((other) => ({ character: other, span })));
-}
-
-/**
- * Decompose characters into letters and accents, and put the accents in their order (normalization form D of Unicode).
- *
- * As in the library, an accent that is moved does not take its place in the text along: the characters in their new order get
- * the places one after another, and a character that is new gets that of the one before it.
- * @param {Letter[]} letters
- * @returns {Letter[]}
- */
-function decomposed(letters) {
-  /** @type {Map<string, boolean[]>} For each character, in order, whether it is new. */
-  const isNew = new Map();
-  for (const { character } of letters) {
-    [...normalFormD(character)].forEach((part, number) => {
-      isNew.set(part, isNew.get(part) ?? []);
-      isNew.get(part)?.push(number > 0);
-    });
-  }
-  let place = 0;
-  return [...normalFormD(textOf(letters))].map((character) => {
-    place += isNew.get(character)?.shift() ? 0 : 1;
-    return { character, span: letters[Math.max(0, place - 1)].span };
-  });
-}
-
-/** @param {string} text */
-function normalFormD(text) {
-  return text
-    .split(NEW_COMPOSED)
-    .map((part, number) => (number % 2 === 1 ? part : part.normalize("NFD")))
-    .join("");
 }
 
 /**

@@ -61,6 +61,15 @@ def add_independent_predictions(recording: Recording, scores: str, positions: Se
     recording.add(f"{scores.removesuffix('logits')}probabilities", torch.sigmoid(recording[scores]))
 
 
+def add_replaced_predictions(recording: Recording, scores: str, positions: Sequence[int]) -> None:
+    r"""Record for each token the probability that a generator has replaced it.
+
+    Steps:
+        probabilities (batch tokens): $$p = \frac{1}{1 + e^{-z}}$$ The probability of "replaced" for each token.
+    """
+    recording.add(f"{scores.removesuffix('logits')}probabilities", torch.sigmoid(recording[scores]))
+
+
 def add_span_predictions(recording: Recording, scores: str, positions: Sequence[int]) -> None:
     r"""Record the probabilities of each token as the start and as the end of the answer.
 
@@ -77,6 +86,7 @@ ENDINGS: dict[tuple[str, ...], Callable[[Recording, str, Sequence[int]], None]] 
     ("batch", "tokens", "classes"): add_token_class_predictions,
     ("batch", "next_sentence"): add_next_sentence_prediction,
     ("batch", "tokens", "ends"): add_span_predictions,
+    ("batch", "tokens"): add_replaced_predictions,
 }
 """Functions by the axes of the scores."""
 

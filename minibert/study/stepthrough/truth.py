@@ -132,12 +132,24 @@ def _span(builder: StepBuilder, logits: Tensor, given: list[str]) -> Labels:
     return {"start_positions": torch.tensor([start]), "end_positions": torch.tensor([end])}
 
 
+def _replaced(builder: StepBuilder, logits: Tensor, given: list[str]) -> Labels:
+    """The tokens that were replaced; special tokens are not among them."""
+    pieces = builder.source.pieces
+    if missing := [piece for piece in given if piece not in pieces]:
+        raise ValueError(f"the text has no token {missing[0]!r}: the true values are the tokens that were replaced")
+    replaced = torch.tensor([piece in given for piece in pieces]) if given else logits.cpu() > 0
+    given.clear()
+    special = torch.tensor([start == end for start, end in builder.source.spans])
+    return {"labels": replaced.long().masked_fill(special, IGNORE_INDEX)[None]}
+
+
 HEADS: dict[tuple[str, ...], Callable[[StepBuilder, Tensor, list[str]], Labels]] = {
     ("batch", "tokens", "vocabulary"): _vocabulary,
     ("batch", "classes"): _classes,
     ("batch", "tokens", "classes"): _token_classes,
     ("batch", "next_sentence"): _next_sentence,
     ("batch", "tokens", "ends"): _span,
+    ("batch", "tokens"): _replaced,
 }
 """Functions by the axes of the scores. They take what they need from the list of true values."""
 

@@ -56,6 +56,8 @@ def draw(name: str, seed: int) -> list[Any]:
             return [queries_from, keys_from, *projections, normal(g, inner, width), heads, keep]
         case "learned_positions":
             return [normal(g, 9, width), torch.randint(0, 9, (tokens,), generator=g)]
+        case "positions_without_padding":
+            return [torch.randint(0, 3, (tokens,), generator=g), 1]
         case "layer_norm":
             return [normal(g, *batch, tokens, width), gain, bias, 1e-5]
         case "add_and_norm":
@@ -74,7 +76,8 @@ def for_javascript(value: Any) -> Any:
 CALLS = """calls => {
   const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
   const read = (value) => (!isObject(value) ? value : "function" in value ? eval(value.function) : tensorOf(value));
-  return calls.map(([name, values]) => packed(eval(name)(...values.map(read))));
+  const tensor = (result) => (Array.isArray(result) ? tensorOf({ shape: [result.length], data: result }) : result);
+  return calls.map(([name, values]) => packed(tensor(eval(name)(...values.map(read)))));
 }"""
 
 
@@ -101,7 +104,7 @@ def test_arguments_are_those_of_python(name):
 
 def test_functions_are_in_the_order_of_the_registry():
     assert [*FUNCTIONS] == [name for name in registry() if name in FUNCTIONS]
-    assert len(FUNCTIONS) == 13
+    assert len(FUNCTIONS) == 14
 
 
 WORDS = ["", "unaffable", "unaffablex", "aff", "un##aff", "猫un", "x" * 101, "un" + "aff" * 33, "un" + "aff" * 32]

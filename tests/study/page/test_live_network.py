@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert import (
@@ -23,7 +24,8 @@ from minibert import (
 from minibert.equations import softmax
 from minibert.model.config import ACTIVATIONS, PRESETS, BertConfig
 from minibert.observe import Recording, record
-from minibert.study.page.live import live_page, network_json, tokenizer_json
+from minibert.study.page.live import live_page, network_json
+from minibert.study.page.tokenizer_data import tokenizer_json
 from minibert.study.stepthrough.walk import walk
 from minibert.study.subject import random_network, tokenizer_of
 from tests.study.page.packing import unpacked
@@ -58,19 +60,19 @@ HEADS: list[tuple[type[Any], dict[str, Any]]] = [
     (BertForTokenClassification, {"id2label": {0: "a", 1: "b", 2: "c"}, "type_vocab_size": 1}),
     (BertForQuestionAnswering, {"layer_norm_eps": 0.1, "num_hidden_layers": 1}),
 ]
-RUN = """([network, tokenizer, runs]) => {
-  const [bert, wordpiece] = [new Bert(network), new WordPiece(tokenizer)];
+RUN = """([network, fields, runs]) => {
+  const [bert, tokenizer] = [new Bert(network), tokenizerOf(fields)];
   return runs.map(({ text, pair, length, changes }) => {
-    const tokens = wordpiece.encode(text, pair);
+    const tokens = tokenizer.encode(text, pair);
     const input = { ids: tokens.map(({ id }) => id), segments: tokens.map(({ segment }) => segment), length };
     return [...bert.run(input, changes)].map(([path, tensor]) => [path, packed(tensor)]);
   });
 }"""
 
 
-def network(kind: type[Any], config: BertConfig, spread: float = 0.2) -> Any:
+def network(kind: type[Any], config: BertConfig, spread: float = 0.2, tokenizer: Tokenizer = TOKENIZER) -> Any:
     """Return a network with larger weights than a new one has, so that each change matters, rounded to half precision."""
-    model = random_network(kind, replace(config, initializer_range=spread), TOKENIZER)
+    model = random_network(kind, replace(config, initializer_range=spread), tokenizer)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -80,9 +82,11 @@ def network(kind: type[Any], config: BertConfig, spread: float = 0.2) -> Any:
     return model
 
 
-def in_javascript(live: Callable[..., Any], model: Any, runs: Sequence[dict[str, Any]]) -> list[dict[str, Tensor]]:
+def in_javascript(
+    live: Callable[..., Any], model: Any, runs: Sequence[dict[str, Any]], tokenizer: Tokenizer = TOKENIZER
+) -> list[dict[str, Tensor]]:
     """Compute forward passes in one call of the browser."""
-    data = [network_json(model, TOKENIZER), tokenizer_json(TOKENIZER), [{"pair": None, "changes": {}, **each} for each in runs]]
+    data = [network_json(model, tokenizer), tokenizer_json(tokenizer), [{"pair": None, "changes": {}, **each} for each in runs]]
     return [{path: unpacked(tensor) for path, tensor in found} for found in live(RUN, data)]
 
 
@@ -93,11 +97,13 @@ def check(found: dict[str, Tensor], expected: Recording | dict[str, Tensor]) -> 
         torch.testing.assert_close(tensor, expected[path], rtol=1e-6, atol=TOLERANCE, msg=lambda m, p=path: f"{p}: {m}")
 
 
-def check_walks(live: Callable[..., Any], model: Any, sentences: Sequence[tuple[str, str | None]]) -> None:
+def check_walks(
+    live: Callable[..., Any], model: Any, sentences: Sequence[tuple[str, str | None]], tokenizer: Tokenizer = TOKENIZER
+) -> None:
     """The tensors are those of a step-through, predictions included."""
-    found = in_javascript(live, model, [{"text": text, "pair": pair} for text, pair in sentences])
+    found = in_javascript(live, model, [{"text": text, "pair": pair} for text, pair in sentences], tokenizer)
     for (text, pair), tensors in zip(sentences, found, strict=True):
-        check(tensors, walk(model, TOKENIZER, text, pair).recording)
+        check(tensors, walk(model, tokenizer, text, pair).recording)
 
 
 @pytest.mark.parametrize(("kind", "options"), HEADS)

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from minibert import Bert, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
 from minibert.observe import observe
 from minibert.study.page.data import TYPES, PageData
-from minibert.study.page.live import network_json, tokenizer_json
+from minibert.study.page.live import network_json
 from minibert.study.page.page import script_json
 from minibert.study.page.templates import step_templates
+from minibert.study.page.tokenizer_data import tokenizer_json
 from minibert.study.stepthrough.step import Walk
 from minibert.study.stepthrough.walk import walk
 from tests.sampling import slow
@@ -42,12 +44,14 @@ DATA = """
 """
 
 
-def in_javascript(live: Callable[..., Any], script: str, model: Any, data: object = None) -> Any:
+def in_javascript(
+    live: Callable[..., Any], script: str, model: Any, data: object = None, tokenizer: Tokenizer = TOKENIZER
+) -> Any:
     """Run a script that sets `result` from `input` and the `LiveWalk` of a network. Both travel as JSON, which is fastest."""
-    made = [network_json(model, TOKENIZER), tokenizer_json(TOKENIZER), step_templates(model, TOKENIZER), data]
+    made = [network_json(model, tokenizer), tokenizer_json(tokenizer), step_templates(model, tokenizer), data]
     start = """
       const [network, tokenizer, templates, input] = JSON.parse(made);
-      const live = new LiveWalk(templates, new Bert(network), new WordPiece(tokenizer));
+      const live = new LiveWalk(templates, new Bert(network), tokenizerOf(tokenizer));
       let result;
     """
     return json.loads(live(f"(made) => {{ {start} {script}; return JSON.stringify(result); }}", json.dumps(made)))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from minibert.study.page.live import tokenizer_json
+from minibert.study.page.tokenizer_data import tokenizer_json
 from minibert.study.tokenized_text import tokenize
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer, without_special_tokens
 from tests.hostile_text import HOSTILE_TEXTS
@@ -17,10 +17,10 @@ from tests.hostile_text import HOSTILE_TEXTS
 pytestmark = pytest.mark.slow
 
 ENCODE = """json => {
-  const [tokenizer, pairs] = JSON.parse(json);
-  const wordpiece = new WordPiece(tokenizer);
+  const [fields, pairs] = JSON.parse(json);
+  const tokenizer = tokenizerOf(fields);
   const found = pairs.map(([text, pair]) => {
-    const tokens = wordpiece.encode(text, pair);
+    const tokens = tokenizer.encode(text, pair);
     return ["piece", "id", "segment", "span"].map((name) => tokens.map((token) => token[name]));
   });
   return JSON.stringify(found);
@@ -155,7 +155,7 @@ def test_longer_added_token_and_other_names(live):
 
 @pytest.mark.parametrize(
     ("token", "option"),
-    [(AddedToken("<mask>", lstrip=True, special=True), "lstrip"), (AddedToken("b", normalized=True), "normalized")],
+    [(AddedToken("<x>", single_word=True, special=True), "single_word"), (AddedToken("b", normalized=True), "normalized")],
 )
 def test_added_tokens_that_are_not_supported(token, option):
     tokenizer = tokenizer_for(["a"])

@@ -15,6 +15,7 @@ from minibert import (
     Transformer,
 )
 from minibert.model.config import ModelConfig
+from minibert.model.families import NETWORKS, ElectraConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.study.stepthrough.truth import labels
 from minibert.study.stepthrough.walk import StepBuilder
@@ -133,3 +134,17 @@ class TestNextTokens:
     def test_true_words_are_refused(self) -> None:
         with pytest.raises(ValueError, match="next tokens"):
             made(GPT2LMHeadModel, GPT2, VOCABULARY, "mat")
+
+
+class TestReplacedTokens:
+    def test_the_named_tokens_were_replaced_and_special_tokens_have_no_label(self) -> None:
+        found = made(NETWORKS["ElectraForPreTraining"], ElectraConfig.of_size(BERT), ("batch", "tokens"), "cat", text="the cat")
+        assert found == {"labels": [[-100, 0, 1, -100]]}
+
+    def test_the_prediction_is_the_label_without_names(self) -> None:
+        found = made(NETWORKS["ElectraForPreTraining"], ElectraConfig.of_size(BERT), ("batch", "tokens"), text="the cat")
+        assert found == {"labels": [[-100, 1, 0, -100]]}
+
+    def test_a_token_that_the_text_does_not_have(self) -> None:
+        with pytest.raises(ValueError, match="the text has no token 'dog': the true values are the tokens that were replaced"):
+            made(NETWORKS["ElectraForPreTraining"], ElectraConfig.of_size(BERT), ("batch", "tokens"), "dog", text="the cat")

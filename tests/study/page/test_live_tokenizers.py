@@ -1,0 +1,144 @@
+"""The tokenizers of RoBERTa and ALBERT in JavaScript give the pieces, ids, segments and characters that `tokenizers` gives."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from minibert.study.page.tokenizer_data import tokenizer_json
+from minibert.text.tokenizer import GPT2_TOKENS, build_byte_pair_tokenizer, load_tokenizer, without_special_tokens
+from tests.hostile_text import HOSTILE_TEXTS
+from tests.study.page.test_live_wordpiece import BLOCKS, check, hostile_strings, pairs_of
+
+pytest.importorskip("transformers")
+from tests.text.test_family_tokenizers import albert, roberta
+
+pytestmark = pytest.mark.slow
+
+MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("a", "a"), ("aa", "a"), ("a", "aa"), ("Ġ", "Ġ"), ("Ã", "©")]
+TEXTS = [
+    *(
+        "``quoted'' text",
+        "```",
+        "a  <mask>",
+        " <mask> b",
+        "<mask><mask>\n<mask>",
+        "a <pad> b",
+        "<s>x</s>",
+        "  a  b  ",
+        "\n\n a",
+    ),
+    *(
+        "don't I'll we'Re 12½ 3a",
+        "aaaaa aaaa aaa",
+        "▁a ▁▁ b▁",
+        "the the",
+        "",
+        " ",
+        "café",
+        "ﬁ ½ Ǆ",
+        "a[MASK] b",
+        "[CLS] a[SEP]",
+    ),
+]
+CASES: list[Any] = [
+    pytest.param(roberta, {}, id="roberta"),
+    pytest.param(roberta, {"add_prefix_space": True}, id="roberta with a space"),
+    pytest.param(roberta, {"trim_offsets": False}, id="roberta with the places of spaces"),
+    pytest.param(albert, {}, id="albert"),
+    pytest.param(albert, {"do_lower_case": False, "keep_accents": True}, id="albert, cased"),
+    pytest.param(albert, {"add_prefix_space": False}, id="albert without a space"),
+]
+
+
+def made(make: Callable[..., Any], folder: Path, **settings: Any) -> Tokenizer:
+    make(folder, **settings)
+    return load_tokenizer(folder)
+
+
+@pytest.mark.parametrize(("make", "settings"), CASES)
+def test_hostile_strings(live: Any, tmp_path: Path, make: Any, settings: dict[str, Any]) -> None:
+    texts = [*HOSTILE_TEXTS, *TEXTS, *hostile_strings(500 if settings else 5000)]
+    check(live, made(make, tmp_path, **settings), pairs_of(texts))
+
+
+@pytest.mark.parametrize("make", [roberta, albert])
+def test_every_character(live: Any, tmp_path: Path, make: Any) -> None:
+    """Each character by itself, and between accents."""
+    tokenizer = made(make, tmp_path)
+    characters = [chr(code) for block in BLOCKS for code in range(*block)]
+    for start in range(0, len(characters), 20_000):
+        groups = [characters[first : first + 200] for first in range(start, start + 20_000, 200)]
+        texts = [f" {join} ".join(group) for group in groups for join in ("a", "\u0323\u0301")]
+        check(live, tokenizer, [(text, None) for text in texts])
+
+
+CUT = "(texts) => texts.map((text) => cutWords(lettersOf(text, 0)).map((word) => word.length))"
+
+
+def test_words_of_every_character(live: Any) -> None:
+    """Behind a letter, a number and a sign, each character is cut as GPT-2's pattern does in the library."""
+    pattern = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    for start in range(0, len(characters), 100_000):
+        texts = [f"b{one}1{one}!{one}" for one in characters[start : start + 100_000]]
+        expected = [[end - begin for _, (begin, end) in pattern.pre_tokenize_str(text)] for text in texts]
+        assert live(CUT, texts) == expected
+
+
+@pytest.mark.parametrize("change", [lambda tokenizer: tokenizer, without_special_tokens], ids=["special", "words"])
+def test_own_byte_pairs(live: Any, change: Callable[[Tokenizer], Tokenizer]) -> None:
+    """In our tokenizer, <mask> includes the space before it. GPT-2's has no special tokens around a text."""
+    texts = [*TEXTS, *hostile_strings(200)]
+    check(live, change(build_byte_pair_tokenizer(MERGES)), pairs_of(texts))
+    check(live, change(build_byte_pair_tokenizer(MERGES, GPT2_TOKENS)), pairs_of(texts))
+
+
+def unigram(**stages: Any) -> Tokenizer:
+    """Build a small unigram tokenizer, with some stages in place of ALBERT's."""
+    pieces = [("<unk>", 0.0), ("▁", -2.0), ("a", -3.0), ("▁a", -1.5), ("b", -3.0), ("ab", -3.5), ("▁aab", -9.0)]
+    tokenizer = Tokenizer(models.Unigram(pieces, 0, stages.pop("byte_fallback", False)))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    for name, stage in stages.items():
+        setattr(tokenizer, name, stage)
+    return tokenizer
+
+
+def test_best_pieces(live: Any) -> None:
+    """The sum of the scores decides, not the length; and unknown characters next to each other are one piece."""
+    tokenizer = unigram()
+    assert tokenizer.encode("aab xyb").tokens == ["▁a", "ab", "▁", "xy", "b"]
+    check(live, tokenizer, pairs_of(["aab xyb", "aaab", "xx", "ba xaxb", "▁", "a▁b"]))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "message"),
+    [
+        (unigram(normalizer=normalizers.Strip()), "a live page has no rule for the normalizer Strip"),
+        (unigram(normalizer=normalizers.Replace(" ", "_")), None),
+        (unigram(pre_tokenizer=pre_tokenizers.Metaspace(prepend_scheme="first")), "no rule for the pre_tokenizer"),
+        (unigram(pre_tokenizer=pre_tokenizers.Whitespace()), "no rule for the pre_tokenizer"),
+        (unigram(byte_fallback=True), "a piece for unknown characters and without bytes"),
+        (Tokenizer(models.WordLevel({"a": 0}, "a")), "no tokenizer of type WordLevel, only WordPiece, BPE, Unigram"),
+        (Tokenizer(models.BPE({"a": 0}, [])), "a live page needs the tokenizer of GPT-2 or RoBERTa, pre_tokenizer"),
+        (unigram(post_processor=processors.TemplateProcessing("$A a", "$B $A", [("a", 2)])), "no rule for ▁a a and ▁ b ▁a"),
+    ],
+)
+def test_tokenizers_that_are_not_supported(tokenizer: Tokenizer, message: str | None) -> None:
+    """The message names the part that the page cannot compute."""
+    if message is None:
+        tokenizer_json(tokenizer)
+        return
+    with pytest.raises(ValueError, match=re.escape(message)):
+        tokenizer_json(tokenizer)
+
+
+def test_the_table_of_characters_of_sentencepiece_is_not_computed() -> None:
+    fields = json.loads(unigram().to_str()) | {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}}
+    tokenizer = Tokenizer.from_str(json.dumps(fields))
+    with pytest.raises(ValueError, match="no rule for the normalizer Precompiled"):
+        tokenizer_json(tokenizer)
