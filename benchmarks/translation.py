@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from minibert.equations import sinusoidal_positions
 from minibert.model import Transformer, TransformerConfig
 from minibert.model.attention import MultiHeadAttention
+from minibert.model.encoder_decoder import Seq2SeqLMOutput
 from minibert.model.layers import DecoderLayer, EncoderLayer
-from minibert.model.transformer import Seq2SeqLMOutput
 from minibert.study import figures
 from minibert.study.drawing import figure, save
 from minibert.text.options import ParallelTextOptions, VocabularyOptions

@@ -14,8 +14,8 @@ import torch
 
 from minibert import Transformer, TransformerConfig, equations, record
 from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
+from minibert.model.encoder_decoder import shift_right
 from minibert.model.layers import DecoderLayer
-from minibert.model.transformer import shift_right
 from minibert.study.plots import attention_head
 
 # %% [markdown]

@@ -49,6 +49,8 @@ class ModelConfig:
     """Names of fields in config.json, where they differ from ours."""
     supported: ClassVar[Mapping[str, object]] = {}
     """Fields of config.json that change the computation, with the only value supported here."""
+    splits_width: ClassVar[bool] = True
+    """True if the heads divide the width of the token vectors between them; False if they have a width of their own."""
 
     hidden_size: int = 768
     """Size of the token vectors."""
@@ -86,7 +88,7 @@ class ModelConfig:
                     raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
             elif kind in (bool, "bool") and not isinstance(value, bool):
                 raise TypeError(f"{name} must be true or false, not {reprlib.repr(value)}")
-        if self.hidden_size % self.num_attention_heads:
+        if self.splits_width and self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}"
             )

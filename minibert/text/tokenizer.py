@@ -40,7 +40,8 @@ ALBERT_TOKENS = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-"""Special tokens of GPT-2, RoBERTa and ALBERT, if the files do not name them. Ids of new tokens follow this order."""
+T5_TOKENS = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+"""Special tokens of GPT-2, RoBERTa, ALBERT and T5, if the files do not name them. Ids of new tokens follow this order."""
 SPACE = "▁"
 """The sign for a space in SentencePiece, before the first piece of a word."""
 
@@ -125,6 +126,13 @@ def roberta_processor(
     """Create RoBERTa's post-processor, which puts special tokens around one text or two."""
     tokens = (sep, token_id(tokenizer, sep)), (cls, token_id(tokenizer, cls))
     return processors.RobertaProcessing(*tokens, trim_offsets=trim_offsets, add_prefix_space=add_prefix_space)
+
+
+def end_processor(tokenizer: Tokenizer, end: str) -> processors.PostProcessor:
+    """Create T5's post-processor, which puts the end token after each text."""
+    return processors.TemplateProcessing(
+        single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, token_id(tokenizer, end))]
+    )
 
 
 def special_token(tokenizer: Tokenizer, name: str) -> str:

@@ -26,7 +26,7 @@ BYTE_PAIR_FILES = ("vocab.json", "merges.txt")
 SENTENCEPIECE_FILE = "spiece.model"
 SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE = "special_tokens_map.json", "added_tokens.json"
 
-Kind = Literal["bert", "stored", "gpt2", "roberta", "albert"]
+Kind = Literal["bert", "stored", "gpt2", "roberta", "albert", "t5"]
 """Origin of the stages. stored: from tokenizer.json. Others: those of this architecture, with the settings of
 tokenizer_config.json."""
 
@@ -37,6 +37,7 @@ CLASSES: dict[str, Kind] = {
     "GPT2Tokenizer": "gpt2",
     "RobertaTokenizer": "roberta",
     "AlbertTokenizer": "albert",
+    "T5Tokenizer": "t5",
 }
 """Supported values of `tokenizer_class`, without the suffix "Fast"."""
 MODEL_TYPES: dict[str, Kind] = {
@@ -45,6 +46,7 @@ MODEL_TYPES: dict[str, Kind] = {
     "gpt2": "gpt2",
     "roberta": "roberta",
     "albert": "albert",
+    **dict.fromkeys(("t5", "mt5"), "t5"),
 }
 """Kinds for values of `model_type` in config.json, if no file names a class. Other models have tokenizers of their own."""
 

@@ -13,8 +13,10 @@ from minibert.text.tokenizer import (
     ROBERTA_TOKENS,
     SETTINGS,
     SPACE,
+    T5_TOKENS,
     bert_normalizer,
     bert_stages,
+    end_processor,
     name_special_tokens,
     roberta_processor,
     token_id,
@@ -29,6 +31,9 @@ from minibert.text.tokenizer_files import (
     precompiled_charsmap,
     tokenizer_errors,
 )
+
+Scheme = Literal["always", "never"]
+"""Whether SentencePiece puts a space before the first word of a text."""
 
 
 def load_tokenizer(source: str | Path) -> Tokenizer:
@@ -51,6 +56,8 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
             tokenizer.decoder = decoders.ByteLevel()
         case "albert":
             tokenizer, named = _albert(files)
+        case "t5":
+            tokenizer, named = _t5(files)
         case "stored":
             tokenizer = parse_tokenizer(files.stored_fields, files.path(TOKENIZER_FILE))
             if (padding := tokenizer.padding) and padding["pad_token"] and "pad_token" not in files.settings:
@@ -120,26 +127,49 @@ def _byte_pairs(files: TokenizerFiles, defaults: Mapping[str, str], **stages: An
 
 def _albert(files: TokenizerFiles) -> tuple[Tokenizer, dict[str, AddedToken]]:
     """Create ALBERT's tokenizer: the vocabulary of tokenizer.json with its probabilities, and the stages of ALBERT."""
-    path, fields = files.path(TOKENIZER_FILE), files.stored_fields
     stages: list[normalizers.Normalizer] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
     if not files.setting("keep_accents", False):
         stages += [normalizers.NFKD(), normalizers.StripAccents()]
     if files.setting("do_lower_case", True):
         stages.append(normalizers.Lowercase())
-    scheme: Literal["always", "never"] = "always" if files.setting("add_prefix_space", True) else "never"
+    scheme: Scheme = "always" if files.setting("add_prefix_space", True) else "never"
+    return _sentence_pieces(files, 1, stages, scheme), _with_defaults(files, ALBERT_TOKENS)
+
+
+def _t5(files: TokenizerFiles) -> tuple[Tokenizer, dict[str, AddedToken]]:
+    """Create T5's tokenizer: the vocabulary of tokenizer.json with its probabilities, and the end token after each text."""
+    named = _with_defaults(files, T5_TOKENS)
+    tokenizer = _sentence_pieces(files, 2)
+    with tokenizer_errors(f"{files.path(TOKENIZER_FILE)}: is not a tokenizer that can be used"):
+        tokenizer.post_processor = end_processor(tokenizer, named["eos_token"].content)
+    return tokenizer, named
+
+
+def _sentence_pieces(
+    files: TokenizerFiles, unknown_id: int, stages: Sequence[normalizers.Normalizer] = (), scheme: Scheme = "always"
+) -> Tokenizer:
+    """Create a tokenizer of SentencePiece from the vocabulary, the table of characters and the post-processor of a file.
+
+    Args:
+        unknown_id: id of the token for unknown text.
+        stages: normalizers before the table of characters.
+        scheme: whether the first word of a text has a space before it.
+    """
+    path, fields = files.path(TOKENIZER_FILE), files.stored_fields
     metaspace = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme)
     with tokenizer_errors(f"{path}: is not a tokenizer that can be used"):
         if fields.get("model", {}).get("type") != "Unigram":
             raise ValueError("has no vocabulary with probabilities (Unigram)")
-        tokenizer = Tokenizer(models.Unigram([(piece, score) for piece, score in fields["model"]["vocab"]], 1, False))
-        if (charsmap := precompiled_charsmap(fields.get("normalizer"))) is not None:
-            stages.append(normalizers.Precompiled(charsmap))
+        pieces = [(piece, score) for piece, score in fields["model"]["vocab"]]
+        tokenizer = Tokenizer(models.Unigram(pieces, unknown_id, False))
+        charsmap = precompiled_charsmap(fields.get("normalizer"))
+        table = [] if charsmap is None else [normalizers.Precompiled(charsmap)]
         processor = parse_tokenizer(fields | {"normalizer": None, "pre_tokenizer": None}, path).post_processor
-    tokenizer.normalizer = normalizers.Sequence(stages)
+    tokenizer.normalizer = normalizers.Sequence([*stages, *table])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
     tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme=scheme)
     tokenizer.post_processor = processor
-    return tokenizer, _with_defaults(files, ALBERT_TOKENS)
+    return tokenizer
 
 
 def _with_defaults(files: TokenizerFiles, defaults: Mapping[str, str]) -> dict[str, AddedToken]:

@@ -31,11 +31,14 @@ from minibert.kernels.attention import ATTENTIONS
 from minibert.model.adapters import merge
 from minibert.model.adapters.adapter import Adapter
 from minibert.model.config import POSITIONS
+from minibert.model.encoder_decoder import EncoderDecoder
 from minibert.model.families import NETWORKS
 from minibert.model.heads import BertWithHead
 from minibert.model.layers import ACTIVATION_FUNCTIONS
 from minibert.model.pooling import POOLING
 from minibert.model.pretrained import PretrainedModel
+from minibert.model.t5 import MT5ForConditionalGeneration, T5ForConditionalGeneration
+from minibert.model.t5_config import MT5Config, T5Config
 from tests.meta import META, OnMeta, classes, meta, read_as_ones
 
 SIZES = {"vocab_size": 30, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20, "max_position_embeddings": 60}
@@ -54,6 +57,8 @@ CONFIGS = {
     ViTForImageClassification: IMAGES,
     GPT2LMHeadModel: GPT2Config(**SIZES, num_hidden_layers=1),
     Transformer: TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1, eos_token_id=2),
+    T5ForConditionalGeneration: T5Config(**SIZES, encoder_layers=1, decoder_layers=1),
+    MT5ForConditionalGeneration: MT5Config(**SIZES, encoder_layers=1, decoder_layers=1, tie_word_embeddings=False),
 }
 IDS = torch.arange(5, 19).view(2, 7)
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 0, 1, 1]])
@@ -81,6 +86,7 @@ LABELS: dict[type[nn.Module], list[dict[str, Tensor]]] = {
 """For each network, arguments with which it computes a loss."""
 BY_HEAD = {kind.head: labels for kind, labels in LABELS.items() if issubclass(kind, BertWithHead | Bert)}
 BY_HEAD["replaced-tokens"] = [{"labels": IDS % 2}]
+LABELS |= dict.fromkeys((T5ForConditionalGeneration, MT5ForConditionalGeneration), LABELS[Transformer])
 LABELS |= {kind: BY_HEAD[kind.head] for kind in NETWORKS.values()}
 CONFIGS |= {kind: kind.config_class(**SIZES, num_hidden_layers=1, id2label=BERT.id2label) for kind in NETWORKS.values()}
 
@@ -113,7 +119,7 @@ def test_networks_and_their_losses(kind: type[nn.Module]) -> None:
     model = network(kind, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     for labels in LABELS[kind]:
         run_network(model, **labels)
-    if kind is not Transformer:
+    if not issubclass(kind, EncoderDecoder):
         run_network(model)
     arguments = {**({} if kind in CONFIGS else ENCODED), **(LABELS[kind] or [{}])[-1]}
     model.set_recompute(True)

@@ -19,10 +19,10 @@ from minibert.equations import IGNORE_INDEX, label_smoothing_loss
 from minibert.kernels import Sequences
 from minibert.model.cache import KeyValueCache
 from minibert.model.config import POSITIONS
+from minibert.model.encoder_decoder import shift_right
 from minibert.model.inputs import keep_mask
 from minibert.model.layers import DecoderLayer, EncoderLayer
 from minibert.model.position_tables import marian_sinusoids, sinusoids
-from minibert.model.transformer import shift_right
 from tests.strategies import normal, seeds
 
 SIZES = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minibert.equations import IGNORE_INDEX
-from minibert.model.transformer import shift_right
+from minibert.model.encoder_decoder import shift_right
 from minibert.text.batching import batches_by_length, epoch_batches
 from minibert.text.file_formats import CorpusError
 from minibert.text.letters import ALPHABET, LettersExamples

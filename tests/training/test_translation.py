@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from minibert.equations import IGNORE_INDEX
 from minibert.kernels import linear_label_smoothing_loss
-from minibert.model.transformer import Seq2SeqLMSums
+from minibert.model.encoder_decoder import Seq2SeqLMSums
 from minibert.text.file_formats import CorpusError
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import ParallelBatch

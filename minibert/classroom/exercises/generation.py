@@ -15,8 +15,8 @@ from minibert.classroom.exercises.invariants import FIRST_ROW, first_rows_equal
 from minibert.classroom.exercises.networks import in_training, padding_mask, randomized, small_config, with_fixed_dropout
 from minibert.classroom.references import decoder, greedy_decoding
 from minibert.equations import IGNORE_INDEX, length_penalty, top_k_filter, top_p_filter
+from minibert.model.encoder_decoder import shift_right
 from minibert.model.stacks import Decoder
-from minibert.model.transformer import shift_right
 
 PADDING, END = 0, 1
 

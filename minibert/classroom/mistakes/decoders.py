@@ -2,8 +2,8 @@
 
 from minibert.classroom.mistakes.mistake import Mistake
 from minibert.classroom.references import decoder
+from minibert.model.encoder_decoder import shift_right
 from minibert.model.stacks import Decoder
-from minibert.model.transformer import shift_right
 from minibert.training.translation import TranslationObjective
 
 DECODER_MISTAKES = [

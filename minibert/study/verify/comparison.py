@@ -75,7 +75,7 @@ def compare(
     stages = []
     for name in (name for name in reference if name in ours and not name.endswith("masked_scores")):
         expected, actual = reference[name].to(torch.float64), ours[name].to(torch.float64)
-        masked_scores = ours.get(f"{name.removesuffix('scores')}masked_scores")
+        masked_scores = ours.get(f"{name.removesuffix('scores').removesuffix('biased_')}masked_scores")
         if masked_scores is not None and masked_scores.shape == expected.shape:  # transformers adds the mask, minibert replaces
             masked = masked_scores.isinf()
             expected, actual = (scores.masked_fill(masked, 0.0) for scores in (expected, actual))

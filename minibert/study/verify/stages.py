@@ -105,7 +105,7 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
         reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
     for path, name in model.attention_modules.items():
         attention.paths |= dict.fromkeys(_find_modules(reference, name), path)
-    with torch.no_grad(), _hooks(reference, model.reference_stages, stages):
+    with torch.no_grad(), _hooks(reference, model.reference_stages, stages), FullPrecision():
         reference(**inputs)
     skipped = _initialized_stages(model, inputs)
     return {path: tensor for path, tensor in stages.items() if path not in skipped}
@@ -214,10 +214,21 @@ class _RecordedAttention:
         eager_attention_forward = sys.modules[module.__module__].eager_attention_forward
         with _SoftmaxInput() as softmax:
             context, weights = eager_attention_forward(module, query, key, value, *args, **kwargs)
-        steps = (query, key, value, softmax.scores, weights, context.transpose(1, 2))
-        for step, tensor in zip(ATTENTION_STEPS, steps, strict=True):
+        steps = {"query": query, "key": key, "value": value, "scores": softmax.scores}
+        if (bias := kwargs.get("position_bias")) is not None and bias.any():  # T5 passes zeros where it has none
+            steps |= {"scores": softmax.scores - bias, "biased_scores": softmax.scores}
+        for step, tensor in (steps | {"weights": weights, "context": context.transpose(1, 2)}).items():
             self.stages[_new_path(self.stages, f"{self.paths[module]}.{step}")] = tensor
         return context, weights
+
+
+class FullPrecision(TorchFunctionMode):
+    """Keep float64 in transformers. Some of its modules, such as the norm of T5, compute a part in float32 otherwise."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is Tensor.to and len(args) == 2 and args[1] is torch.float32 and args[0].dtype == torch.float64:
+            return args[0]
+        return function(*args, **(kwargs or {}))
 
 
 class _SoftmaxInput(TorchFunctionMode):

@@ -191,10 +191,10 @@ def test_dtype_applies_to_all_parameters(tmp_path: Path, dtype: torch.dtype) -> 
 
 def test_unknown_architecture_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
     Bert(CONFIG).save_pretrained(tmp_path)
-    stored = json.loads((tmp_path / "config.json").read_text()) | {"model_type": "t5"}
+    stored = json.loads((tmp_path / "config.json").read_text()) | {"model_type": "longt5"}
     (tmp_path / "config.json").write_text(json.dumps(stored))
     with pytest.raises(
-        ValueError, match=r"config.json: model_type 't5' is not supported, only .*'bert', .*'gpt2', 'marian'.*: give"
+        ValueError, match=r"config.json: model_type 'longt5' is not supported, only .*'bert', .*'gpt2', 'marian'.*: give"
     ):
         load(tmp_path)
 
