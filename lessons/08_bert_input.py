@@ -253,7 +253,7 @@ assert (repaired - right).norm() < 1e-4 < 1e-2 < (wrong - right).norm()
 # Here are a small image with the pixels 0 to 7, and a real one: a handwritten digit of 8 × 8 pixels.
 
 # %%
-show_code(equations.patches, folded=False)
+show_code(equations.patches)
 print(equations.patches(torch.arange(8.0).view(1, 2, 4), height=2, width=2).tolist())
 digit = torch.tensor(load_digits().images[3]).float()[None]  # (channels, height, width), with one channel
 cut = equations.patches(digit, height=2, width=2)
@@ -278,7 +278,8 @@ as_convolution = F.conv2d(digit[None], matrix.view(5, 1, 2, 2), stride=2)[0]
 assert torch.allclose(cut @ matrix.T, as_convolution.flatten(1).T, atol=1e-4)
 
 # %% [markdown]
-# All other layers are those of BERT, normalized first (lesson 5).
+# All other layers are those of BERT, normalized first (lesson 5). [The page about ViT](../docs/vit.md) trains
+# one on these digits.
 #
 # ## Exercises
 
@@ -287,6 +288,9 @@ exercise("padding_mask")
 
 # %%
 exercise("bert_embeddings")
+
+# %%
+exercise("patches")
 
 # %% [markdown]
 # ## Seen in well-known code

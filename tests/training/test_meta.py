@@ -22,6 +22,8 @@ from minibert import (
     LoRA,
     Transformer,
     TransformerConfig,
+    ViTConfig,
+    ViTForImageClassification,
     evaluate,
     train,
 )
@@ -43,6 +45,7 @@ from minibert.training.costs import pretraining_cost
 from minibert.training.distillation import DistillationObjective
 from minibert.training.distributed import Processes
 from minibert.training.features import CachedBert
+from minibert.training.images import ImageBatch, ImageClassificationObjective
 from minibert.training.logits import CollectLogits
 from minibert.training.multitask import MultiTaskBatch, MultiTaskObjective
 from minibert.training.next_token import NextTokenObjective
@@ -75,6 +78,7 @@ TRANSFORMER = TransformerConfig(**SIZES, encoder_layers=1, decoder_layers=1)
 CLASSIFICATION = partial(BertForSequenceClassification, CONFIG)
 with META:
     TEACHER = BertForMaskedLM(CONFIG)
+IMAGES = ViTConfig(hidden_size=12, num_attention_heads=3, num_hidden_layers=1, intermediate_size=20, image_size=4, patch_size=2)
 STEPS: list[tuple[Objective[Any], Any, Any]] = [
     (MaskedLMObjective(), partial(BertForMaskedLM, CONFIG), PRETRAINING),
     (PretrainingObjective("nsp"), partial(BertForPreTraining, CONFIG), PRETRAINING),
@@ -83,6 +87,11 @@ STEPS: list[tuple[Objective[Any], Any, Any]] = [
     (DistillationObjective(TEACHER), partial(BertForMaskedLM, CONFIG), PRETRAINING),
     (NextTokenObjective(), partial(GPT2LMHeadModel, GPT2Config(**SIZES, num_hidden_layers=1)), NextTokenBatch(IDS, IDS)),
     (TranslationObjective(0.1), partial(Transformer, TRANSFORMER), ParallelBatch(IDS, MASK, IDS, IDS)),
+    (
+        ImageClassificationObjective(),
+        partial(ViTForImageClassification, IMAGES),
+        ImageBatch(torch.rand(2, 3, 4, 4), PER_TEXT),
+    ),
     (ClassificationObjective(), CLASSIFICATION, TEXTS),
     (ClassificationObjective(class_weights=WEIGHTS), CLASSIFICATION, TEXTS),
     (ClassificationObjective("multi_label_classification"), CLASSIFICATION, labeled(labels=torch.rand(2, 2))),

@@ -13,6 +13,7 @@ from minibert.classroom.exercises.layers import LAYER_EXERCISES
 from minibert.classroom.exercises.networks import NETWORK_EXERCISES
 from minibert.classroom.exercises.objectives import OBJECTIVE_EXERCISES
 from minibert.classroom.exercises.optimization import OPTIMIZATION_EXERCISES
+from minibert.classroom.exercises.patches import PATCH_EXERCISES
 from minibert.classroom.exercises.positions import POSITION_EXERCISES
 
 
@@ -31,7 +32,7 @@ TOPICS = {
     "attention": ATTENTION_EXERCISES,
     "positions": POSITION_EXERCISES,
     "layers": LAYER_EXERCISES,
-    "data": [*DATA_EXERCISES, *BYTE_PAIR_EXERCISES],
+    "data": [*DATA_EXERCISES, *BYTE_PAIR_EXERCISES, *PATCH_EXERCISES],
     "losses": OBJECTIVE_EXERCISES,
     "networks": NETWORK_EXERCISES,
     "optimization": OPTIMIZATION_EXERCISES,

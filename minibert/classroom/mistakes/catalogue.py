@@ -25,6 +25,7 @@ from minibert.classroom.mistakes.mistake import Mistake
 from minibert.classroom.mistakes.multi_head_attention import MULTI_HEAD_ATTENTION_MISTAKES
 from minibert.classroom.mistakes.normalization import NORMALIZATION_MISTAKES
 from minibert.classroom.mistakes.online_softmax import ONLINE_SOFTMAX_MISTAKES
+from minibert.classroom.mistakes.patches import PATCH_MISTAKES
 from minibert.classroom.mistakes.perplexity import PERPLEXITY_MISTAKES
 from minibert.classroom.mistakes.pretraining_losses import PRETRAINING_LOSS_MISTAKES
 from minibert.classroom.mistakes.relative_positions import RELATIVE_POSITION_MISTAKES
@@ -44,6 +45,7 @@ CATALOGUE = (
     MULTI_HEAD_ATTENTION_MISTAKES,
     ABSOLUTE_POSITION_MISTAKES,
     RELATIVE_POSITION_MISTAKES,
+    PATCH_MISTAKES,
     NORMALIZATION_MISTAKES,
     ACTIVATION_MISTAKES,
     FEED_FORWARD_MISTAKES,
