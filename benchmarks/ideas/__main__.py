@@ -18,6 +18,7 @@ EXPERIMENTS = {
     "weights": ("pruning", "quantization"),
     "prompting": ("prompting",),
     "continual": ("continual",),
+    "distillation": ("distillation",),
 }
 """The modules of this package, and the names of their results."""
 INTRODUCTION = """# What each idea is worth

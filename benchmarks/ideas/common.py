@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from scipy.stats import ttest_rel
 
 from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.model.checkpoints.loading import load
@@ -38,13 +39,13 @@ from minibert.text.builtin import builtin_corpus
 from minibert.text.examples import PretrainingExamples
 from minibert.text.labeled.text_rows import TextRow
 from minibert.text.module_families import MODULE_FAMILIES, label_by_module
-from minibert.text.options import ExampleConfig
 from minibert.text.tokenizer import vocabulary_size
 from minibert.training.checkpoints import set_seed
 from minibert.training.classification import Classification
 from minibert.training.distributed import SINGLE_PROCESS
 from minibert.training.finetuning import FineTuning
 from minibert.training.logits import predict
+from minibert.training.objective import Objective
 from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
 from minibert.training.pretraining_objectives import PretrainingObjective
@@ -54,6 +55,8 @@ ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "runs" / "ideas"
 SEEDS = (0, 1, 2)
 STEPS = 1000
+BIASES = ("mlm.bias", "generator.mlm.bias")
+"""Biases of masked-LM heads, whose learning rate is higher."""
 LABELS_PER_CLASS = 100
 TASK = Classification(tuple(MODULE_FAMILIES), max_length=TRAIN_EXAMPLES.max_length)
 
@@ -71,38 +74,48 @@ def model_config(**changes: Any) -> BertConfig:
     return replace(config, num_hidden_layers=4, num_attention_heads=4, **changes)
 
 
-def pretrained(
-    seed: int, name: str = "bert", steps: int = STEPS, examples: ExampleConfig = TRAIN_EXAMPLES
-) -> BertForPreTraining:
-    """Pretrain a model with the settings of the quickstart, or load it if that has been done.
-
-    Args:
-        name: name of its folder, different for different settings.
-    """
-    folder = MODELS / f"{name}-{seed}"
+def pretrained(seed: int) -> BertForPreTraining:
+    """Pretrain a model with the settings of the quickstart, or load it if that has been done."""
+    folder = MODELS / f"bert-{seed}"
     if (folder / "model.safetensors").is_file():
         return load(folder, BertForPreTraining)
     set_seed(seed)
     model = BertForPreTraining(model_config())
     mimetic_initialization(model)
+    examples = PretrainingExamples(data().train, data().tokenizer, TRAIN_EXAMPLES, seed)
+    train_on_text(model, examples, PretrainingObjective(), STEPS)
+    model.save_pretrained(folder)
+    return model
+
+
+def train_on_text(
+    model: PretrainedModel,
+    examples: PretrainingExamples,
+    objective: Objective[Any],
+    steps: int,
+    max_tokens: int = TOKENS_PER_BATCH,
+) -> None:
+    """Pretrain a network with the settings of the quickstart.
+
+    Args:
+        max_tokens: tokens of a batch.
+    """
     run = TrainingRun(
         model,
-        PretrainingExamples(data().train, data().tokenizer, examples, seed),
-        PretrainingObjective(),
-        batch_sampler=partial(batches_by_length, max_tokens=TOKENS_PER_BATCH),
+        examples,
+        objective,
+        batch_sampler=partial(batches_by_length, max_tokens=max_tokens),
         optimizer=partial(
             adamw,
             learning_rate=PRETRAINING_LEARNING_RATE,
             betas=(0.9, 0.98),
-            learning_rate_factors={"mlm.bias": BIAS_LEARNING_RATE_FACTOR},
+            learning_rate_factors=dict.fromkeys(BIASES, BIAS_LEARNING_RATE_FACTOR),
         ),
         schedule=partial(warmup_linear, steps=steps),
         steps=steps,
         processes=SINGLE_PROCESS,
     )
     finish(run)
-    model.save_pretrained(folder)
-    return model
 
 
 def finish(run: TrainingRun[Any, Any]) -> None:
@@ -139,7 +152,7 @@ def fine_tuned(
         if isinstance(start, BertForSequenceClassification):
             model.load_state_dict(start.state_dict())
         else:
-            model.bert.load_state_dict(start.bert.state_dict())
+            model.bert.load_state_dict(start.bert.state_dict(), strict=False)  # a masked-LM network has no pooler
         return model
 
     run = FineTuning(task, config, new_model, data().tokenizer, rows, []).make_run(DeviceOptions(), SINGLE_PROCESS)
@@ -178,6 +191,17 @@ class Row:
         numbers = self.values[name]
         deviation = f" ± {statistics.stdev(numbers):{form}}" if len(numbers) > 1 else ""
         return f"{self.mean(name):{form}}{deviation}"
+
+
+def change(row: Row, base: Row, name: str, form: str = "+.3f", factor: float = 1.0) -> str:
+    """Return the mean difference between two settings as text, with a star if it is more than chance; see `STAR`."""
+    pairs = [*zip(row.values[name], base.values[name], strict=True)]
+    mean = factor * statistics.mean(one - other for one, other in pairs)
+    is_clear = len({one - other for one, other in pairs}) > 1 and ttest_rel(*zip(*pairs, strict=True)).pvalue < 0.05
+    return f"{mean:{form}}{'*' if is_clear else ''}"
+
+
+STAR = "A star means p < 0.05 in a paired t-test over the seeds; the other differences can be chance."
 
 
 @dataclass(frozen=True)
@@ -233,3 +257,13 @@ def bars(axes: Axes, labels: Sequence[str], rows: Sequence[Row], name: str) -> N
     deviations = [statistics.stdev(row.values[name]) for row in rows]
     axes.barh([*labels], [row.mean(name) for row in rows], xerr=deviations, capsize=2)
     axes.invert_yaxis()
+
+
+def dots(axes: Axes, labels: Sequence[str], rows: Sequence[Row], name: str, **style: Any) -> None:
+    """Draw the means of some rows as dots, with one standard deviation: for an axis that does not begin at 0."""
+    deviations = [statistics.stdev(row.values[name]) for row in rows]
+    places = np.arange(len(labels))
+    axes.errorbar([row.mean(name) for row in rows], places, xerr=deviations, capsize=2, **{"fmt": "o"} | style)
+    axes.set_yticks(places, labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.locator_params(axis="x", nbins=5)
