@@ -147,7 +147,7 @@ class Bert(PretrainedBert):
         pooler: whether to build the pooler. Heads that use the vector of every token do not need it.
 
     Steps:
-        projection (batch tokens width): $$x = e\,W^\top + b$$ A linear map of embeddings that are not as wide as the layers.
+        projection (batch tokens width): $$h = x\,W^\top + b$$ A linear map of embeddings that are not as wide as the layers.
         pooler (batch width): $$v = \tanh(c)$$ The pooled vector, which represents the whole input.
 
     >>> from minibert import PRESETS

@@ -5,6 +5,8 @@ const GROUP_TITLES = {
   MLM: "MLM: masked-word prediction",
   NSP: "NSP: next-sentence prediction",
   Pooler: "Pooler: the vector of the whole text",
+  Projection: "Projection to the width of the layers",
+  Replaced: "Replaced-token detection",
 };
 
 class StepList {

@@ -44,7 +44,7 @@ def add_token_class_predictions(recording: Recording, scores: str, positions: Se
 
 
 def add_next_sentence_prediction(recording: Recording, scores: str, positions: Sequence[int]) -> None:
-    r"""Record the probabilities of "B is next" and "B is from another document".
+    r"""Record the probabilities of "B is next" and "B is not next".
 
     Steps:
         probabilities (batch next_sentence): $$p = \mathrm{softmax}(z)$$ The probability that B follows A, and that it does not.

@@ -37,7 +37,8 @@ ANY_AXES = "*batch"
 UNOBSERVED = "A result inside the code that failed. Name it with `observe` to keep it as a step."
 SCALE = r"\sqrt{d_k}"
 NO_PAIR = "This text has no sentence B, so the numbers say nothing about it."
-NEXT_SENTENCE, ENDS = ("B is next", "B is from another document"), ("start", "end")
+NEXT_SENTENCE, ENDS = ("B is next", "B is not next"), ("start", "end")
+"""Labels of axes. In sentence-order prediction, B is not next if it comes before A."""
 
 
 @torch.no_grad()

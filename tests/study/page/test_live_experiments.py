@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from minibert import Bert, BertForPreTraining, BertForSequenceClassification
+from minibert.model.families import NETWORKS
 from minibert.study.page.experiments import EXPERIMENTS, experiments_json
 from minibert.study.page.live import live_page
 from tests.study.page.packing import unpacked
+from tests.study.page.test_live_families import made
 from tests.study.page.test_live_network import SMALL, TOKENIZER, network
 from tests.study.page.test_page import data_of
 
@@ -29,7 +31,9 @@ RUN = """(made) => {
   const { experiments, live } = new Laboratory(content);
   return content.experiments.map(({ name, address }) => {
     const experiment = experiments.parse(address);
-    const orders = [experiment.text, experiment.text.split(" ").reverse().join(" ")];
+    const words = experiment.text.trim().split(" ");
+    const start = experiment.text.slice(0, experiment.text.indexOf(words[0]));
+    const orders = [experiment.text, start + words.reverse().join(" ")];
     const changes = changesOf(experiment);
     const runs = [[orders[0], changes], [orders[0], {}], [orders[1], changes]].map(([text, changes]) => {
       const { tensors } = live.run(text, null, changes, experiment.padding);
@@ -90,14 +94,13 @@ def mask(now: Tensors, before: Tensors, other: Tensors) -> bool:
 
 
 def layer(now: Tensors, before: Tensors, other: Tensors) -> bool:
-    return same(now["layers.0.output"], now["embeddings.output"]) and not same(
-        before["layers.0.output"], now["embeddings.output"]
-    )
+    first = now.get("projection", now["embeddings.output"])
+    return same(now["layers.0.output"], first) and not same(before["layers.0.output"], first)
 
 
 def residual(now: Tensors, before: Tensors, other: Tensors) -> bool:
     output = now[f"{ATTENTION}.output"]
-    earlier = before["embeddings.output"] + before[f"{ATTENTION}.output"]
+    earlier = before.get("projection", before["embeddings.output"]) + before[f"{ATTENTION}.output"]
     return same(now["layers.0.attention_residual"], output) and same(before["layers.0.attention_residual"], earlier)
 
 
@@ -134,11 +137,16 @@ CLAIMS: dict[str, Callable[[Tensors, Tensors, Tensors], bool]] = dict(
 )
 
 
-@pytest.fixture(scope="module", params=["random", "trained"])
+@pytest.fixture(
+    scope="module", params=["random", "trained", "RobertaForMaskedLM", "AlbertForPreTraining", "ElectraForMaskedLM"]
+)
 def runs(request: Any, live: Callable[..., Any]) -> dict[str, list[Tensors]]:
     """Of each experiment, the tensors with the changes, without them, and with them of the words in reverse order."""
-    model = trained() if request.param == "trained" else network(BertForPreTraining, SMALL)
-    content = data_of(live_page(model, TOKENIZER, "the cat"))
+    if request.param in NETWORKS:
+        model, tokenizer = made(request.param)
+    else:
+        model, tokenizer = trained() if request.param == "trained" else network(BertForPreTraining, SMALL), TOKENIZER
+    content = data_of(live_page(model, tokenizer, "the cat"))
     return {
         name: [{path: unpacked(tensor) for path, tensor in run} for run in found]
         for name, found in live(RUN, json.dumps(content))

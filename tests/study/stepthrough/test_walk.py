@@ -200,7 +200,7 @@ def test_a_prediction_leads_back_to_the_characters() -> None:
 @pytest.mark.parametrize(
     ("kind", "path", "labels"),
     [
-        (BertForNextSentencePrediction, "nsp.probabilities", ("B is next", "B is from another document")),
+        (BertForNextSentencePrediction, "nsp.probabilities", ("B is next", "B is not next")),
         (BertForSequenceClassification, "classifier.probabilities", ("LABEL_0", "LABEL_1")),
         (BertForQuestionAnswering, "span.probabilities", None),
     ],
