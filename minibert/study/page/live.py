@@ -32,7 +32,7 @@ HEADS = frozenset({
 """The heads that `bert_heads.js` computes, by their names in `load`."""
 LIVE_SCRIPTS = (
     "data", "arithmetic", "tensors", "recording", "equations", "bert", "bert_heads",
-    "letters", "tokens", "wordpiece", "byte_pairs", "unigram",
+    "letters", "tokens", "wordpiece", "byte_pairs", "character_table", "unigram",
     "live_predictions", "live_changes", "live_walk", "experiment", "laboratory",
 )  # fmt: skip
 """The scripts that compute, in an order in which each one uses classes of earlier ones only."""

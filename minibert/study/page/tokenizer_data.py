@@ -123,6 +123,8 @@ def _normalizer(stage: Mapping[str, Any]) -> dict[str, str]:
         return {"type": stage["type"]}
     if stage["type"] == "Replace" and stage["pattern"].get("String"):
         return {"type": "Replace", "from": stage["pattern"]["String"], "to": stage["content"]}
+    if stage["type"] == "Precompiled":
+        return {"type": "Precompiled", "table": stage["precompiled_charsmap"]}
     raise ValueError(f"a live page has no rule for the normalizer {stage['type']}")
 
 

@@ -6,7 +6,8 @@
  * @typedef {TokenizerData & {scores: (number | null)[], unknown: number, normalizers: Normalizer[], splits_at_space: boolean,
  *   metaspace: {replacement: string, prepend_scheme: "always" | "never"}}} UnigramData
  *
- * @typedef {{type: "Replace", from: string, to: string} | {type: "NFKD" | "NFD" | "StripAccents" | "Lowercase"}} Normalizer
+ * @typedef {{type: "Replace", from: string, to: string} | {type: "Precompiled", table: string}
+ *   | {type: "NFKD" | "NFD" | "StripAccents" | "Lowercase"}} Normalizer
  */
 
 /** An unknown character has the lowest score of all pieces, minus this. */
@@ -30,6 +31,7 @@ class Unigram extends TextTokenizer {
   constructor(data) {
     super(data);
     this.settings = data;
+    this.normalizers = data.normalizers.map(normalizerOf);
     /** @type {Map<string, number>} */
     this.scores = new Map();
     data.scores.forEach((score, id) => {
@@ -46,7 +48,8 @@ class Unigram extends TextTokenizer {
    * @returns {Piece[]}
    */
   pieces(letters) {
-    return this.words(this.settings.normalizers.reduce(normalized, letters)).flatMap((word) => {
+    const normalized = this.normalizers.reduce((result, normalize) => normalize(result), letters);
+    return this.words(normalized).flatMap((word) => {
       let end = 0;
       return this.best(word.map(({ character }) => character)).map((piece) => {
         const start = end;
@@ -144,22 +147,27 @@ function splitBefore(letters, kind) {
 }
 
 /**
- * Apply one step of a normalizer.
- * @param {Letter[]} letters
+ * Return the function of one step of a normalizer.
  * @param {Normalizer} step
- * @returns {Letter[]}
+ * @returns {(letters: Letter[]) => Letter[]}
  */
-function normalized(letters, step) {
+function normalizerOf(step) {
   switch (step.type) {
     case "Replace":
-      return withReplacement(letters, [...step.from], [...step.to]);
+      return (letters) => withReplacement(letters, [...step.from], [...step.to]);
+    case "Precompiled": {
+      const table = new CharacterTable(step.table);
+      return (letters) => table.normalize(letters);
+    }
     case "NFKD":
-    case "NFD":
-      return decomposed(letters, step.type);
+    case "NFD": {
+      const form = step.type;
+      return (letters) => decomposed(letters, form);
+    }
     case "StripAccents":
-      return letters.filter(({ character }) => !isAccent(character));
+      return (letters) => letters.filter(({ character }) => !isAccent(character));
     case "Lowercase":
-      return replaced(letters, (character) => [...character.toLowerCase()]);
+      return (letters) => replaced(letters, (character) => [...character.toLowerCase()]);
   }
 }
 

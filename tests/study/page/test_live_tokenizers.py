@@ -1,16 +1,20 @@
 """The tokenizers of RoBERTa and ALBERT in JavaScript give the pieces, ids, segments and characters that `tokenizers` gives."""
 
+import base64
 import json
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from minibert.study.page.tokenizer_data import tokenizer_json
-from minibert.text.tokenizer import GPT2_TOKENS, build_byte_pair_tokenizer, load_tokenizer, without_special_tokens
+from minibert.text.tokenizer import GPT2_TOKENS, build_byte_pair_tokenizer, without_special_tokens
+from minibert.text.tokenizer_loading import load_tokenizer
 from tests.hostile_text import HOSTILE_TEXTS
 from tests.study.page.test_live_wordpiece import BLOCKS, check, hostile_strings, pairs_of
 
@@ -137,8 +141,41 @@ def test_tokenizers_that_are_not_supported(tokenizer: Tokenizer, message: str | 
         tokenizer_json(tokenizer)
 
 
-def test_the_table_of_characters_of_sentencepiece_is_not_computed() -> None:
-    fields = json.loads(unigram().to_str()) | {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}}
-    tokenizer = Tokenizer.from_str(json.dumps(fields))
-    with pytest.raises(ValueError, match="no rule for the normalizer Precompiled"):
-        tokenizer_json(tokenizer)
+def character_table(replacements: dict[str, str]) -> str:
+    """Return SentencePiece's table of characters: a trie as a double array, in which each node has a block of 256 units."""
+    strings, starts = b"", dict[bytes, int]()
+    for text, replacement in replacements.items():
+        starts[text.encode()] = len(strings)
+        strings += replacement.encode() + b"\0"
+    prefixes = sorted({key[:length] for key in starts for length in range(len(key) + 1)})
+    blocks = {prefix: 256 * number for number, prefix in enumerate(prefixes, start=1)}
+    units = np.zeros(256 * (len(blocks) + 1), "<u4")
+    for prefix, block in blocks.items():
+        place = blocks[prefix[:-1]] ^ prefix[-1] if prefix else 0
+        units[place] = (place ^ block) << 10 | (prefix in starts) << 8 | (prefix[-1] if prefix else 0)
+        if prefix in starts:
+            units[block] = 1 << 31 | starts[prefix]
+    return base64.b64encode(len(units.tobytes()).to_bytes(4, "little") + units.tobytes() + strings).decode()
+
+
+def test_the_table_of_characters_of_sentencepiece(live: Any, tmp_path: Path) -> None:
+    """Replacements of one character and of several, longer and shorter ones, and none; of a grapheme and of its parts."""
+    table = {
+        "ﬁ": "fi",
+        "①": "1",
+        "…": "...",
+        "\u200b": "",
+        "e\u0301": "é",
+        "ab": "x",
+        "\r\n": " ",
+        "각": "가",
+        "👩": "w",
+        "\u0301": "'",
+    }
+    stage = {"type": "Precompiled", "precompiled_charsmap": character_table(table)}
+    fields = json.loads(made(albert, tmp_path).to_str())
+    generator = random.Random(0)
+    drawn = ["".join(generator.choices([*table, *"abe ", "👩\u200d👩", "\u0327"], k=8)) for _ in range(500)]
+    for normalizer in (stage, {"type": "Sequence", "normalizers": [*fields["normalizer"]["normalizers"], stage]}):
+        tokenizer = Tokenizer.from_str(json.dumps({**fields, "normalizer": normalizer}))
+        check(live, tokenizer, pairs_of([*drawn, *HOSTILE_TEXTS, *hostile_strings(300)]))
