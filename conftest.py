@@ -3,10 +3,12 @@
 import gc
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import jaxtyping
@@ -61,6 +63,22 @@ def forked_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
     """Names that doctests use without importing them."""
     doctest_namespace.update(math=math, torch=torch)
+
+
+@pytest.fixture(autouse=True)
+def _without_exercises_of_teachers() -> Iterator[None]:
+    """Remove the exercises that a test has loaded from a teacher's file, so that no other test finds them."""
+    yield
+    if (classroom := sys.modules.get("minibert.classroom.exercises")) is None:
+        return
+    modules = {name: each.reference.__module__ for name, each in classroom.EXERCISES.items()}
+    for name, module in modules.items():
+        if not module.startswith(("minibert.", "tests.")):
+            del classroom.EXERCISES[name]
+            mistakes = sys.modules["minibert.classroom.mistakes"].MISTAKES
+            for mistake in [each for each in mistakes.values() if each.function.__module__ == module]:
+                del mistakes[mistake.name]
+            sys.path.remove(str(Path(sys.modules.pop(module).__file__ or "").parent))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:

@@ -84,11 +84,11 @@ def exercise_list(progress: "Progress", current: str, width: int) -> Iterator[Re
         line = styled("").append(styled(f"{topic:{indent}}", "dim"))
         for name in (exercise.name for exercise in exercises):
             state, style = _state(progress[name])
-            entry = f" {state[0]}{numbers[name]:2} {name} "
+            entry = f"{state[0]}{numbers[name]:2} {name} "
             if len(line) > indent and len(line) + len(entry.rstrip()) > width:
                 yield line
                 line = styled(" " * indent)
-            line.append(entry[:2], style).append(entry[2:], "bold" if name == current else "")
+            line.append(entry[:1], style).append(entry[1:], "bold" if name == current else "")
         yield line
 
 
