@@ -156,7 +156,10 @@ class TokenizerFiles:
     def stored_fields(self) -> dict[str, Any]:
         """Fields of tokenizer.json. Raises: ValueError if there is no such file."""
         if self.stored is None:
-            raise ValueError(f"{self.source}: has no {TOKENIZER_FILE}; this kind of tokenizer cannot do without it")
+            advice = ""
+            if fetch(self.source, VOCABULARY_FILE) is not None:
+                advice = f". If {VOCABULARY_FILE} is that of a BERT, set tokenizer_class to BertTokenizer in {CONFIG_FILE}"
+            raise ValueError(f"{self.source}: has no {TOKENIZER_FILE}; this kind of tokenizer cannot do without it{advice}")
         return self.stored
 
     def byte_pairs(self) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from minibert.commands import main
 from minibert.equations import IGNORE_INDEX
+from minibert.model.families import NETWORKS, AlbertConfig
 from minibert.text.corpus import Document
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, masked_sentence
 from minibert.text.labeled.question_windows import encode_questions
@@ -25,7 +27,7 @@ from minibert.text.tokenizer_loading import load_tokenizer
 from tests.hostile_text import HOSTILE_TEXTS
 
 transformers = pytest.importorskip("transformers")
-TEXT = [line for line in Path(__file__).read_text(encoding="utf-8").splitlines() if line.strip()]
+SYLLABLES = ("The", "a", "cat", "er", "tion", "ing", "un", "ed", "Stra", "ße", "é", "ly", "x", "日本", "5", "1984", "ho", "me")
 LETTERS = "ab cdeÄß日\u200b\u0301'\"`<>[]smask/MASK▁ \n\t😀"
 TEXTS = [
     *("Hello  world", "<mask> a", "a <mask>", "[MASK] a [SEP] b", "``quoted'' text", "Ünïcödé ﬁ ½ 日本", "</s><s>", "<pad>x"),
@@ -38,6 +40,19 @@ def texts(count: int) -> list[str]:
     generator = random.Random(0)
     drawn = ["".join(generator.choice(LETTERS) for _ in range(generator.randrange(1, 30))) for _ in range(count)]
     return [text for text in [*HOSTILE_TEXTS, *TEXTS, *drawn] if text]
+
+
+def training_text() -> list[str]:
+    """Return lines of words, the same ones every time, for the training of small tokenizers."""
+    generator = random.Random(0)
+    words = [
+        "".join(generator.choices(SYLLABLES, k=generator.randrange(1, 4))) + generator.choice(("", "", ",", "."))
+        for _ in range(600)
+    ]
+    return [" ".join(generator.choices(words, k=12)) for _ in range(300)]
+
+
+TEXT = training_text()
 
 
 def roberta(folder: Path, **settings: Any) -> Any:
@@ -151,6 +166,21 @@ def test_a_sentencepiece_file_alone_is_refused_with_a_hint(tmp_path: Path) -> No
     (tmp_path / "spiece.model").write_bytes(b"\n\x0e")
     with pytest.raises(FileNotFoundError, match=r"spiece.model alone is not read: load it with transformers and save it as"):
         load_tokenizer(tmp_path)
+
+
+def test_an_albert_with_the_vocabulary_of_a_bert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its folder must say so: transformers would make a tokenizer of special tokens alone. Then both compute the same."""
+    config = AlbertConfig(
+        vocab_size=20, hidden_size=8, num_attention_heads=2, num_hidden_layers=2, intermediate_size=12, embedding_size=4
+    )
+    NETWORKS["AlbertForMaskedLM"](config).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, *"abcdeghiklmnrt"]) + "\n")
+    assert main(["verify", str(tmp_path)]) == 2
+    message = "If vocab.txt is that of a BERT, set tokenizer_class to BertTokenizer in tokenizer_config.json. To compare the"
+    assert message in capsys.readouterr().err
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
+    assert main(["verify", str(tmp_path)]) == 0
+    assert "The tokenizers compute the same ids" in capsys.readouterr().out
 
 
 def test_an_albert_without_probabilities_is_refused(tmp_path: Path) -> None:
