@@ -42,6 +42,7 @@ MORE = {
         "--family electra --show 1",
         "--family distilbert",
         "--family gpt2 --pieces characters",
+        "--family t5",
     ],
     "finetune classify": ["--adapter lora", "--learning-curve 4,all --seeds 2", "--balanced-classes --feature-extraction"],
     "evaluate": ["--out report --receipt"],

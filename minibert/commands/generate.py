@@ -1,4 +1,4 @@
-"""`minibert generate`: continue a text with a GPT-2."""
+"""`minibert generate`: continue a text with a GPT-2, or compute the target of a text with a T5."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from minibert.text.options import InvalidOption
 
 @dataclass(frozen=True)
 class Generate:
-    """Continue a text with a GPT-2, and print every character as soon as it is generated.
+    """Continue a text with a GPT-2, and print every character as soon as it is generated. A T5 computes the target of a text.
 
     Without further options, each token is the most likely one (greedy search). --temperature, --top-k, --top-p and --seed draw
     the tokens by chance; --beams searches for a likely continuation, and prints it at the end.
@@ -54,7 +54,7 @@ def run(options: Generate) -> int:
     """Print the text and its continuation."""
     text = options.text or ""
     check_text(text)
-    from minibert.study.text_generation import continue_text, load_generator, unknown_characters
+    from minibert.study.text_generation import generate_text, load_generator, unknown_characters
     from minibert.training.distributed import choose_device
 
     draws = any(value is not None for value in (options.top_k, options.top_p, options.seed))
@@ -63,7 +63,7 @@ def run(options: Generate) -> int:
         model, tokenizer = load_generator(options.checkpoint)
         if unknown := unknown_characters(tokenizer, text):
             report(f"note: {unknown} characters of the text are not in the vocabulary; the model sees a sign for unknown text")
-        found = continue_text(
+        found = generate_text(
             model.to(device),
             tokenizer,
             text,

@@ -12,14 +12,13 @@ from minibert.text.options import InvalidOption, TextOptions, VocabularyOptions
 from minibert.training.options import FAMILY_FIELDS, DeviceOptions, OutputOptions, PretrainingConfig
 
 if TYPE_CHECKING:
-    from minibert.training.next_token import NextTokenTask
-    from minibert.training.pretraining import PretrainingTask
+    from minibert.training.pretraining_tasks import PreparedTask
     from minibert.training.task import Task
 
 
 @dataclass(frozen=True)
 class Pretrain(OutputOptions):
-    """Pretrain a BERT, one of its relatives or a GPT-2 on text files. The result is a checkpoint that transformers can load.
+    """Pretrain a BERT, a relative of it, a GPT-2 or a T5 on text files. The result is a checkpoint that transformers can load.
 
     If the command is stopped, even by SIGKILL or a power failure, the same command with --resume continues from the last
     checkpoint, with the same results. On several GPUs or machines: torchrun --nproc-per-node=N -m minibert pretrain ...
@@ -59,7 +58,7 @@ def run(options: Pretrain) -> int:
         )
 
     def example_command(task: "Task") -> str:
-        command, folder, text = cast("PretrainingTask | NextTokenTask", task).usage()
+        command, folder, text = cast("PreparedTask", task).usage()
         return shell_command("minibert", command, options.out / folder, text)
 
     return run_training(prepare, options, options.hardware, "Pretraining", example_command, "--learning-rate")

@@ -1,4 +1,4 @@
-"""Continuation of a text by a language model, as text that comes in whole characters."""
+"""Continuation of a text by a language model, and the target of a text by T5."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from torch import Tensor
 from minibert.model import GPT2LMHeadModel
 from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.modes import evaluation_mode
+from minibert.model.t5 import T5ForConditionalGeneration
 from minibert.text.tokenizer import UNK, check_id, special_token
 from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.text.unknown import count_unknown
@@ -23,14 +24,14 @@ MAX_NEW_TOKENS = 100
 
 @dataclass(frozen=True)
 class Continuation:
-    """A text and its continuation."""
+    """A text and its continuation, or the target of a source."""
 
     prompt: str
     """The text."""
     text: str
     """The continuation."""
     ids: list[int]
-    """Ids of the new tokens; the last one is <|endoftext|>, unless the maximum length was reached before."""
+    """Ids of the new tokens; the last one is the end token, unless the maximum length was reached before."""
     log_probability: float
     """Log-probability of the new tokens together, in nats."""
 
@@ -59,7 +60,7 @@ class TextStream:
         return text[self._length :]
 
 
-def load_generator(source: str | Path) -> tuple[GPT2LMHeadModel, Tokenizer]:
+def load_generator(source: str | Path) -> tuple[GPT2LMHeadModel | T5ForConditionalGeneration, Tokenizer]:
     """Load a network that generates text, and its tokenizer.
 
     Args:
@@ -68,14 +69,64 @@ def load_generator(source: str | Path) -> tuple[GPT2LMHeadModel, Tokenizer]:
     Raises: FileNotFoundError if there is no checkpoint or no tokenizer. ValueError for a network of another kind.
     """
     checkpoint = read_checkpoint(source)
-    if all(network.head != GPT2LMHeadModel.head for network in checkpoint.networks):
+    generators = (GPT2LMHeadModel, T5ForConditionalGeneration)
+    network = next((each for each in checkpoint.networks if issubclass(each, generators)), None)
+    if network is None:
         raise ValueError(
-            f"{source}: a model of type {checkpoint.model_type!r} does not continue texts; give a checkpoint of GPT-2, or use "
-            "`minibert fill-mask` for BERT and its relatives, and `minibert translate` for a translator"
+            f"{source}: a model of type {checkpoint.model_type!r} does not continue texts; give a checkpoint of GPT-2 or T5, "
+            "or use `minibert fill-mask` for BERT and its relatives, and `minibert translate` for a translator"
         )
-    model = checkpoint.load(GPT2LMHeadModel.head)
-    assert isinstance(model, GPT2LMHeadModel)
+    model = checkpoint.load(network)
+    assert isinstance(model, GPT2LMHeadModel | T5ForConditionalGeneration)
     return model, load_tokenizer(source)
+
+
+def generate_text(
+    model: GPT2LMHeadModel | T5ForConditionalGeneration,
+    tokenizer: Tokenizer,
+    text: str,
+    max_new_tokens: int | None = None,
+    show: Callable[[str], object] = lambda text: None,
+    **choice: Any,
+) -> Continuation:
+    """Continue a text with a GPT-2 (`continue_text`), or compute the target of a source with a T5 (`target_of`)."""
+    if isinstance(model, GPT2LMHeadModel):
+        return continue_text(model, tokenizer, text, max_new_tokens, show, **choice)
+    return target_of(model, tokenizer, text, max_new_tokens, show, **choice)
+
+
+def target_of(
+    model: T5ForConditionalGeneration,
+    tokenizer: Tokenizer,
+    source: str,
+    max_new_tokens: int | None = None,
+    show: Callable[[str], object] = lambda text: None,
+    beams: int = 1,
+    **draws: Any,
+) -> Continuation:
+    """Compute the target of a source: after pretraining, each sentinel such as <extra_id_0> and the text in its place.
+
+    Args:
+        max_new_tokens: default: `MAX_NEW_TOKENS`.
+        show: a function that gets the target.
+        draws: options of `GPT2LMHeadModel.generate`, which must be 0 or None: no token is drawn.
+
+    Raises: ValueError for a tokenizer of another model, for draws, and as `T5ForConditionalGeneration.generate`.
+    """
+    if given := [name for name, value in draws.items() if value]:
+        raise ValueError(f"{given[0]}: a T5 draws no tokens by chance; leave it out, or use beams")
+    ids = tokenizer.encode(source).ids
+    check_id(tokenizer, max(ids, default=0), model.config.vocab_size)
+    with evaluation_mode(model):
+        [output] = model.generate(
+            torch.tensor([ids], device=model.words.weight.device),
+            beams=beams,
+            max_new_tokens=MAX_NEW_TOKENS if max_new_tokens is None else max_new_tokens,
+        )
+    written = [index for index in output.tokens if index not in (model.config.eos_token_id, model.config.pad_token_id)]
+    text: str = tokenizer.decode(written, skip_special_tokens=False)
+    show(text)
+    return Continuation(source, text, output.tokens, output.log_probability)
 
 
 def continue_text(

@@ -14,24 +14,33 @@ from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.text.tokenizer import (
     END_OF_TEXT,
     GPT2_TOKENS,
+    PAD,
     ROBERTA_TOKENS,
     SPECIAL_TOKENS,
+    T5_TOKENS,
     build_byte_pair_tokenizer,
     build_tokenizer,
     save_tokenizer,
+    sentinel,
     token_id,
 )
 from minibert.text.tokenizer_files import TOKENIZER_FILE
 from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
 
-NewTokenizer = Literal["bert", "roberta", "gpt2"]
+NewTokenizer = Literal["bert", "roberta", "gpt2", "t5"]
 """Model whose kind of tokenizer is trained."""
-BYTE_PAIR_TOKENS = {"roberta": ROBERTA_TOKENS, "gpt2": GPT2_TOKENS}
+SENTINELS = {f"sentinel {number}": sentinel(number) for number in range(100)}
+BYTE_PAIR_TOKENS = {"roberta": ROBERTA_TOKENS, "gpt2": GPT2_TOKENS, "t5": T5_TOKENS | SENTINELS}
 """Special tokens of the models with byte-level BPE."""
-SENTENCE_START = {"roberta": " ", "gpt2": ""}
+SENTENCE_START = {"roberta": " ", "gpt2": "", "t5": " "}
 """Text before a sentence in a document: a space after another sentence, or nothing at the start of a line."""
-NEEDED_TOKENS = {"bert": SPECIAL_TOKENS, "roberta": SPECIAL_TOKENS, "gpt2": (END_OF_TEXT,)}
+NEEDED_TOKENS = {
+    "bert": SPECIAL_TOKENS,
+    "roberta": SPECIAL_TOKENS,
+    "gpt2": (END_OF_TEXT,),
+    "t5": (PAD, T5_TOKENS["eos_token"], sentinel(0)),
+}
 """Special tokens without which a model cannot be trained, by BERT's names, and GPT-2's for the end of a document."""
 
 
@@ -50,7 +59,7 @@ def make_tokenizer(options: VocabularyOptions, texts: Iterable[str], kind: NewTo
     """Load the tokenizer named in the options, or train one on `texts`.
 
     Args:
-        kind: bert trains WordPiece. roberta and gpt2 train byte-level BPE with the special tokens of that model.
+        kind: bert trains WordPiece. roberta, gpt2 and t5 train byte-level BPE with the special tokens of that model.
 
     Raises: ValueError for a vocabulary size that is too small and a tokenizer that cannot be loaded, FileNotFoundError if there
     is no tokenizer.

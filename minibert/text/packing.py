@@ -95,11 +95,14 @@ class PackedExamples:
         tokenizer: the tokenizer of the corpus.
         length: number of tokens of a window.
         seed: seed of all orders; None for the order of the corpus.
+        end: the end token.
     """
 
-    def __init__(self, corpus: TokenizedCorpus, tokenizer: Tokenizer, length: int, seed: int | None = 0) -> None:
+    def __init__(
+        self, corpus: TokenizedCorpus, tokenizer: Tokenizer, length: int, seed: int | None = 0, end: str = END_OF_TEXT
+    ) -> None:
         self.corpus, self.length, self.seed = corpus, length, seed
-        self.end_id = token_id(tokenizer, END_OF_TEXT)
+        self.end_id = token_id(tokenizer, end)
 
     def epoch(self, number: int) -> "PackedEpoch":
         """Return an epoch; numbers start at 0."""

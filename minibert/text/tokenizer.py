@@ -40,10 +40,15 @@ ALBERT_TOKENS = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-T5_TOKENS = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+T5_TOKENS = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 """Special tokens of GPT-2, RoBERTa, ALBERT and T5, if the files do not name them. Ids of new tokens follow this order."""
 SPACE = "▁"
 """The sign for a space in SentencePiece, before the first piece of a word."""
+
+
+def sentinel(number: int) -> str:
+    """Return the token in place of a removed span of T5."""
+    return f"<extra_id_{number}>"
 
 
 def bert_normalizer(
@@ -114,6 +119,8 @@ def build_byte_pair_tokenizer(merges: Sequence[Merge], names: Mapping[str, str] 
     tokenizer.decoder = decoders.ByteLevel()
     mask = names.get("mask_token")  # it includes the space before it, so that the next word begins with one
     tokenizer.add_special_tokens([AddedToken(token, lstrip=token == mask) for token in dict.fromkeys(names.values())])
+    if "bos_token" not in names:  # T5 has a token at the end of a text, and none at its start
+        tokenizer.post_processor = end_processor(tokenizer, names["eos_token"])
     if "cls_token" in names:
         tokenizer.post_processor = roberta_processor(tokenizer, names["sep_token"], names["cls_token"])
     name_special_tokens(tokenizer, {bert: names[name] for name, bert in SETTINGS.items() if name in names})

@@ -10,6 +10,7 @@ from minibert.model import BertConfig, GPT2Config, TransformerConfig
 from minibert.model.electra import ElectraWithGenerator
 from minibert.model.heads import BertWithHead
 from minibert.model.multitask import MultiTaskBert
+from minibert.model.t5_config import T5Config
 from minibert.text.examples import PretrainingBatch
 from minibert.text.labeled.examples import LabeledBatch
 from minibert.text.packing import NextTokenBatch
@@ -119,7 +120,7 @@ def finetuning_cost(model: BertWithHead | MultiTaskBert, batches: Iterable[Label
     return tokens, round(2 * products)
 
 
-def translation_cost(config: TransformerConfig, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
+def translation_cost(config: TransformerConfig | T5Config, batches: Iterable[ParallelBatch]) -> tuple[int, int]:
     """Compute the number of tokens in `batches`, of sources and targets, and the floating-point operations of training.
 
     Counted in the same way as `pretraining_cost`.

@@ -13,7 +13,7 @@ from minibert.training.transfer_options import TransferConfig
 Sharding = Literal["ddp", "fsdp"]
 """ddp: every process has the whole model. fsdp: each has a part of every weight, gradient and optimizer state (FSDP2)."""
 Preset = Literal["tiny", "mini", "small", "medium", "base", "large"]
-FamilyName = Literal["bert", "roberta", "albert", "electra", "distilbert", "gpt2"]
+FamilyName = Literal["bert", "roberta", "albert", "electra", "distilbert", "gpt2", "t5"]
 """Families with a pretraining; see `pretraining_tasks`."""
 Precision = Literal["float32", "bfloat16", "float64"]
 Schedule = Literal["linear", "constant"]

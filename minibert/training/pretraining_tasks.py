@@ -1,4 +1,4 @@
-"""The pretraining of every family: masked language modeling, or prediction of the next token."""
+"""The pretraining of every family: masked language modeling, prediction of the next token, or span corruption."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,10 +10,14 @@ from minibert.training.options import PretrainingConfig
 from minibert.training.pretraining import PretrainingTask, prepare_pretraining
 from minibert.training.pretraining_families import METHODS
 from minibert.training.run import STATE_FILE
+from minibert.training.span_corruption import SpanCorruptionTask, prepare_span_corruption
 
-PREPARATIONS: Mapping[str, Callable[..., PretrainingTask | NextTokenTask]] = {
+PreparedTask = PretrainingTask | NextTokenTask | SpanCorruptionTask
+
+PREPARATIONS: Mapping[str, Callable[..., PreparedTask]] = {
     **dict.fromkeys(METHODS, prepare_pretraining),
     "gpt2": prepare_next_token,
+    "t5": prepare_span_corruption,
 }
 """The function that prepares the pretraining of a family. All have the same arguments."""
 
@@ -25,7 +29,7 @@ def prepare_task(
     directory: Path,
     create_tokenizer: bool = True,
     start_from: str | None = None,
-) -> PretrainingTask | NextTokenTask:
+) -> PreparedTask:
     """Prepare the pretraining of the family of the options, or of the checkpoint to begin with; see `prepare_pretraining`.
 
     Raises: ValueError for a checkpoint of another family, or one without pretraining, and as the preparation.

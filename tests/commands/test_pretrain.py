@@ -686,7 +686,7 @@ class TestFrom:
             (["--vocab-size", "90"], "with --from, the vocabulary is that of the checkpoint"),
             (["--cased"], "with --from, the vocabulary is that of the checkpoint"),
             (["--max-length", "33"], "this model has 32 positions; use --max-length 32 or less"),
-            (["--from", "MARIAN"], "is a marian; pretraining is for bert, roberta, albert, electra, distilbert, gpt2"),
+            (["--from", "MARIAN"], "is a marian; pretraining is for bert, roberta, albert, electra, distilbert, gpt2, t5"),
             (["--from", "GPT2"], "the tokenizer has no <|endoftext|>"),
             (["--from", "EMPTY"], "is not a checkpoint, it has no config.json"),
             (["--from", "ONE"], "this model has no second segment; use --pairs none"),

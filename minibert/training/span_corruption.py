@@ -1,0 +1,234 @@
+"""Pretraining of T5: spans of a text are removed, and predicted (Raffel et al. 2020, section 3.1.4)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from minibert.equations import IGNORE_INDEX, unigram_entropy
+from minibert.model import PRESETS
+from minibert.model.t5 import T5ForConditionalGeneration
+from minibert.model.t5_config import T5Config
+from minibert.printable import printable
+from minibert.text.from_options import open_corpus, tokenizer_in
+from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
+from minibert.text.parallel import ParallelBatch
+from minibert.text.spans import DOCUMENTS, END, SpanExamples
+from minibert.text.splits import sufficient_validation_fraction, training_sentences
+from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
+from minibert.text.tokenizer import PAD, sentinel, token_id, vocabulary_size
+from minibert.training.checkpoints import set_seed
+from minibert.training.costs import translation_cost
+from minibert.training.distributed import SINGLE_PROCESS, Processes
+from minibert.training.optimizer import adamw
+from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
+from minibert.training.pretraining_families import check_fields
+from minibert.training.pretraining_start import check_pieces, run_arguments, training_settings
+from minibert.training.pretraining_text import UNIFORM, UNIGRAM, describe_missing_evaluation, describe_size
+from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
+from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
+from minibert.training.translation import TARGET_COLUMNS, TranslationObjective
+
+SPAN_CORRUPTION = TaskMetrics(task="span-corruption", term="target", columns=TARGET_COLUMNS)
+VALIDATION_WINDOWS, VALIDATION_BATCH_SIZE = 1024, 64
+SAMPLE_TOKENS = 10_000_000
+"""Number of training tokens whose frequencies are counted."""
+
+
+@dataclass(frozen=True)
+class SpanCorruptionTask:
+    """Pretraining of T5, with its prepared data."""
+
+    metrics: ClassVar[TaskMetrics] = SPAN_CORRUPTION
+    config: PretrainingConfig
+    tokenizer: Tokenizer
+    train: TokenizedCorpus
+    validation: list[ParallelBatch]
+    """Validation batches, in the order of the text; empty if there are no validation documents."""
+    baselines: dict[str, float]
+    settings: dict[str, Any]
+    summary: str
+    start: T5ForConditionalGeneration | None = None
+    """Model to begin with; None for a new one."""
+
+    def make_run(
+        self, device_options: DeviceOptions, processes: Processes
+    ) -> TrainingRun[T5ForConditionalGeneration, ParallelBatch]:
+        return span_corruption_run(self.config, device_options, self.train, self.tokenizer, processes, self.start)
+
+    def cost(self, run: TrainingRun[Any, ParallelBatch]) -> tuple[int, int]:
+        return translation_cost(run.model.config, run.last_batches)
+
+    @property
+    def main_metric(self) -> Column | None:
+        return self.metrics.columns[0] if self.validation else None
+
+    def evaluate(self, run: TrainingRun[Any, ParallelBatch]) -> Evaluation | None:
+        if not self.validation:
+            return None
+        entry = validation_entry(run.evaluate(self.validation))
+        loss = entry.get("validation_target_loss")
+        if loss is None:
+            return Evaluation({}, "the loss is not finite")
+        accuracy = format_metric(entry["validation_target_accuracy"], ".1%")
+        return Evaluation(entry, f"target loss {loss:.3f} nats per removed token, target accuracy {accuracy}")
+
+    def describe(self, batches: Sequence[ParallelBatch]) -> list[str]:
+        pairs = [pair for batch in batches for pair in zip(batch.input_ids, batch.labels, strict=True)]
+        pad = token_id(self.tokenizer, PAD)
+        return [f"{self._text(source[source != pad])} → {self._text(target[target >= 0])}" for source, target in pairs]
+
+    def _text(self, ids: Tensor) -> str:
+        text: str = self.tokenizer.decode(ids.tolist(), skip_special_tokens=False)
+        return text
+
+    def usage(self) -> tuple[str, str, str]:
+        """Return what `PretrainingTask.usage` does. The text is the first words of the corpus, with a sentinel."""
+        words = self.tokenizer.decode(self.train.ids[:100].tolist()).split()
+        return "generate", "", " ".join([*words[:3], sentinel(0), *words[5:8]])
+
+
+def prepare_span_corruption(
+    text: TextOptions,
+    vocabulary: VocabularyOptions,
+    config: PretrainingConfig,
+    directory: Path,
+    create_tokenizer: bool = True,
+    start_from: str | None = None,
+) -> SpanCorruptionTask:
+    """Read the text, train or load the tokenizer, and tokenize. The arguments are those of `prepare_pretraining`.
+
+    Raises: ValueError for text, tokenizers, options and checkpoints that cannot be used, FileNotFoundError for missing ones.
+    """
+    check_examples(config.examples)
+    check_fields(config, "t5")
+    config, start = replace(config, family="t5"), None
+    if start_from is not None:
+        vocabulary = replace(vocabulary, tokenizer=start_from)
+        config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
+        start = T5ForConditionalGeneration.from_pretrained(directory if (directory / STATE_FILE).is_file() else start_from)
+    corpus = open_corpus(text)
+    fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
+    sentences = training_sentences(corpus.documents, fraction)
+    tokenizer = tokenizer_in(directory, vocabulary, sentences, create_tokenizer, kind="t5")
+    if start is not None:
+        check_pieces(tokenizer, start, f"{start_from}")
+    train, validation = tokenize_corpus(corpus, tokenizer, fraction, DOCUMENTS)
+    batches = validation_batches(validation, tokenizer, config.examples)
+    baselines = span_baselines(train, batches, tokenizer)
+    lines = [f"Text: {printable(corpus.name)}", *map(printable, corpus.layout), *describe_size(train, validation, tokenizer)]
+    if not batches:
+        reason = ValueError("there is no text")
+        lines.append(describe_missing_evaluation(train, validation, text.validation_fraction, reason))
+    losses = ", ".join(f"{name} {value:.2f}" for name, value in baselines.items())
+    lines.append(f"Baselines of the validation loss, in nats per removed token: {losses}")
+    settings = {
+        "task": SPAN_CORRUPTION.task,
+        "training": training_settings(config, start_from),
+        "vocabulary": asdict(vocabulary),
+        "corpus": {"name": corpus.name, "validation_fraction": text.validation_fraction, "digest": train.digest},
+    }
+    return SpanCorruptionTask(config, tokenizer, train, batches, baselines, settings, "\n  ".join(lines), start)
+
+
+def validation_batches(corpus: TokenizedCorpus, tokenizer: Tokenizer, config: ExampleConfig) -> list[ParallelBatch]:
+    """Return the first windows of a corpus in batches, in the order of the text, always with the same spans.
+
+    Only the removed tokens have labels. A fourth of a target is sentinels, which soon are easy to predict.
+    """
+    examples = SpanExamples(corpus, tokenizer, config.max_length, config.mlm_probability, seed=None)
+    epoch, batches = examples.epoch(0), []
+    numbers = np.arange(min(VALIDATION_WINDOWS, len(epoch.lengths)))
+    easy = torch.from_numpy(np.append(examples.sentinels, examples.end_id))
+    for start in range(0, len(numbers), VALIDATION_BATCH_SIZE):
+        batch = epoch.batch(numbers[start : start + VALIDATION_BATCH_SIZE])
+        labels = batch.labels.masked_fill(torch.isin(batch.labels, easy), IGNORE_INDEX)
+        batches.append(replace(batch, labels=labels))
+    return batches
+
+
+def span_baselines(train: TokenizedCorpus, validation: Sequence[ParallelBatch], tokenizer: Tokenizer) -> dict[str, float]:
+    """Compute the validation losses of predictions without attention, in nats per removed token.
+
+    ln V is the loss of a uniform prediction. The unigram entropy is the loss of predicting each token from its frequency in the
+    training documents. Of a large corpus, the first ten million tokens are used.
+    """
+    vocab_size = vocabulary_size(tokenizer)
+    losses = {UNIFORM: math.log(vocab_size)}
+    targets = torch.cat(
+        [torch.empty(0, dtype=torch.int64), *(batch.labels[batch.labels != IGNORE_INDEX] for batch in validation)]
+    )
+    if len(targets):
+        ids = torch.from_numpy(train.ids[:SAMPLE_TOKENS].astype(np.int64))
+        losses[UNIGRAM] = unigram_entropy(ids, targets, vocab_size).item()
+    return losses
+
+
+def check_examples(config: ExampleConfig) -> None:
+    """Raise ValueError for a setting of masks or sentence pairs. The share of the removed tokens is `mlm_probability`."""
+    defaults = ExampleConfig(max_length=config.max_length, mlm_probability=config.mlm_probability)
+    for name in (each.name for each in fields(config)):
+        if getattr(config, name) != getattr(defaults, name):
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option}: a t5 is trained on whole texts, without masks and sentence pairs; leave it out")
+
+
+def span_corruption_run(
+    config: PretrainingConfig,
+    device_options: DeviceOptions,
+    train: TokenizedCorpus,
+    tokenizer: Tokenizer,
+    processes: Processes = SINGLE_PROCESS,
+    start: T5ForConditionalGeneration | None = None,
+) -> TrainingRun[T5ForConditionalGeneration, ParallelBatch]:
+    """Create a run at its first step.
+
+    Args:
+        start: model to begin with; None for a new one. Its size and its weights are used, with the dropout of `config`. The run
+            takes over its tensors, so that memory holds them once.
+    """
+    dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
+    torch.manual_seed(config.seed)
+    model = new_model(config, tokenizer, **dropout) if start is None else start.with_config(**dropout)
+    model.to(PARAMETER_DTYPES[config.precision])
+    model.set_recompute(device_options.recompute)
+    if device_options.compile:
+        model.encoder.compile(dynamic=True)
+        model.decoder.compile(dynamic=True)
+    # The word embeddings are √d times as large as the other matrices, and so are their steps. T5 was trained with Adafactor,
+    # whose steps are relative to the size of a matrix (Shazeer and Stern 2018, section 8).
+    factors = {"words.weight": model.config.hidden_size**0.5}
+    optimizer = partial(
+        adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay, learning_rate_factors=factors
+    )
+    run = TrainingRun(
+        model,
+        SpanExamples(train, tokenizer, config.examples.max_length, config.examples.mlm_probability, config.seed),
+        TranslationObjective(label_smoothing=0.0),
+        **run_arguments(config, device_options, processes) | {"optimizer": optimizer},
+    )
+    set_seed(config.seed + processes.rank)  # different dropout in each process
+    return run
+
+
+def new_model(config: PretrainingConfig, tokenizer: Tokenizer, **others: Any) -> T5ForConditionalGeneration:
+    """Create the model of a run, with the sizes of its preset and initial weights."""
+    pad = token_id(tokenizer, PAD)
+    return T5ForConditionalGeneration(
+        T5Config.of_size(
+            PRESETS[config.preset or DEFAULT_PRESET],
+            vocab_size=vocabulary_size(tokenizer),
+            max_position_embeddings=config.examples.max_length,
+            pad_token_id=pad,
+            decoder_start_token_id=pad,
+            eos_token_id=token_id(tokenizer, END),
+            **others,
+        )
+    )
