@@ -13,7 +13,6 @@ from minibert.classroom.checking import check
 from minibert.classroom.exercise import Exercise
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import MISTAKES, Kind, Mistake
-from minibert.classroom.mistakes.replaced_tokens import REPLACED_TOKEN_MISTAKES
 from minibert.classroom.probes import probes
 from minibert.classroom.report import Report, Verdict
 from minibert.classroom.teaching.exercise_checks import (
@@ -68,7 +67,7 @@ WITHOUT_EXERCISE = {
     "beams mixed between sentences": "beam search in a batch has more than thirty lines",
     "finished outputs continued": "beam search in a batch has more than thirty lines",
     **dict.fromkeys(
-        (each.name for each in REPLACED_TOKEN_MISTAKES), "the exercises end with BERT; ELECTRA is a section of lesson 9"
+        ("no weight of the discriminator", "weight of the generator"), "a sum of two losses is too short for an exercise"
     ),
 }
 """Entries of the catalogue that belong to no exercise, and the reason."""

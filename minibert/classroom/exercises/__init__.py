@@ -15,6 +15,7 @@ from minibert.classroom.exercises.objectives import OBJECTIVE_EXERCISES
 from minibert.classroom.exercises.optimization import OPTIMIZATION_EXERCISES
 from minibert.classroom.exercises.patches import PATCH_EXERCISES
 from minibert.classroom.exercises.positions import POSITION_EXERCISES
+from minibert.classroom.exercises.replaced_tokens import REPLACED_TOKEN_EXERCISES
 
 
 class ExerciseTable(dict[str, Exercise]):
@@ -33,12 +34,11 @@ TOPICS = {
     "positions": POSITION_EXERCISES,
     "layers": LAYER_EXERCISES,
     "data": [*DATA_EXERCISES, *BYTE_PAIR_EXERCISES, *PATCH_EXERCISES],
-    "losses": OBJECTIVE_EXERCISES,
+    "losses": [*OBJECTIVE_EXERCISES, *REPLACED_TOKEN_EXERCISES, *DISTILLATION_EXERCISES],
     "networks": NETWORK_EXERCISES,
     "optimization": OPTIMIZATION_EXERCISES,
     "generation": GENERATION_EXERCISES,
     "adapters": ADAPTER_EXERCISES,
-    "distillation": DISTILLATION_EXERCISES,
 }
 """The exercises by topic."""
 EXERCISES = ExerciseTable((exercise.name, exercise) for part in TOPICS.values() for exercise in part)

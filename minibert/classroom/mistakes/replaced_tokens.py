@@ -4,7 +4,6 @@ from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import electra_loss, replaced_token_labels, replaced_token_loss, sample_tokens
 
 SUM = "(sums <= uniform[..., None].double() * sums[..., -1:]).sum(dim=-1)"
-LOSSES = "binary_cross_entropy(logits, targets.to(logits.dtype)).masked_fill(~counted, 0.0)"
 
 REPLACED_TOKEN_MISTAKES = [
     Mistake(
@@ -57,8 +56,13 @@ REPLACED_TOKEN_MISTAKES = [
     Mistake(
         "loss of replaced tokens only",
         replaced_token_loss,
-        ((LOSSES, f"{LOSSES} * targets"),),
-        "Original tokens have no loss.",
+        (
+            (
+                "counted = labels != IGNORE_INDEX",
+                "labels = labels.masked_fill(labels == 0, IGNORE_INDEX)\n    counted = labels != IGNORE_INDEX",
+            ),
+        ),
+        "Original tokens have no label.",
         'The answer "replaced" for every token has the loss 0.',
         "learners: a loss over masked tokens, as in BERT",
         message="You left out the loss of the original tokens.",
