@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from minibert.equations import sinusoidal_positions
 from minibert.model import BertConfig, BertForPreTraining, BertForSequenceClassification
 from minibert.model.attention import MultiHeadAttention
+from minibert.model.heads import BertWithHead
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import batches_by_length
 from minibert.text.corpus import Document
@@ -129,7 +130,7 @@ def quickstart_config(vocab_size: int) -> BertConfig:
     )
 
 
-def mimetic_initialization(model: BertForPreTraining | BertForSequenceClassification) -> None:
+def mimetic_initialization(model: BertWithHead) -> None:
     """Initialize attention to prefer nearby and similar tokens.
 
     Position embeddings start as the sinusoids of the 2017 Transformer, scaled to the standard deviation of all other weights.
