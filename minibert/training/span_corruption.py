@@ -38,8 +38,8 @@ from minibert.training.translation import TARGET_COLUMNS, TranslationObjective
 
 SPAN_CORRUPTION = TaskMetrics(task="span-corruption", term="target", columns=TARGET_COLUMNS)
 VALIDATION_WINDOWS, VALIDATION_BATCH_SIZE = 1024, 64
-SAMPLE_TOKENS = 10_000_000
-"""Number of training tokens whose frequencies are counted."""
+SAMPLE_WINDOWS = 4096
+"""Number of training windows whose targets are counted."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def prepare_span_corruption(
         check_pieces(tokenizer, start, f"{start_from}")
     train, validation = tokenize_corpus(corpus, tokenizer, fraction, DOCUMENTS)
     batches = validation_batches(validation, tokenizer, config.examples)
-    baselines = span_baselines(train, batches, tokenizer)
+    baselines = span_baselines(train, batches, tokenizer, config.examples)
     lines = [f"Text: {printable(corpus.name)}", *map(printable, corpus.layout), *describe_size(train, validation, tokenizer)]
     if not batches:
         reason = ValueError("there is no text")
@@ -138,37 +138,45 @@ def prepare_span_corruption(
     return SpanCorruptionTask(config, tokenizer, train, batches, baselines, settings, "\n  ".join(lines), start)
 
 
-def validation_batches(corpus: TokenizedCorpus, tokenizer: Tokenizer, config: ExampleConfig) -> list[ParallelBatch]:
-    """Return the first windows of a corpus in batches, in the order of the text, always with the same spans.
-
-    Only the removed tokens have labels. A fourth of a target is sentinels, which soon are easy to predict.
-    """
+def in_order(
+    corpus: TokenizedCorpus, tokenizer: Tokenizer, config: ExampleConfig, windows: int
+) -> tuple[SpanExamples, list[ParallelBatch]]:
+    """Return the examples of a corpus, and the first ones in batches, in the order of the text, always with the same spans."""
     examples = SpanExamples(corpus, tokenizer, config.max_length, config.mlm_probability, seed=None)
-    epoch, batches = examples.epoch(0), []
-    numbers = np.arange(min(VALIDATION_WINDOWS, len(epoch.lengths)))
+    epoch = examples.epoch(0)
+    numbers = np.arange(min(windows, len(epoch.lengths)))
+    starts = range(0, len(numbers), VALIDATION_BATCH_SIZE)
+    return examples, [epoch.batch(numbers[start : start + VALIDATION_BATCH_SIZE]) for start in starts]
+
+
+def validation_batches(corpus: TokenizedCorpus, tokenizer: Tokenizer, config: ExampleConfig) -> list[ParallelBatch]:
+    """Return the validation batches. Only the removed tokens have labels: sentinels soon are easy to predict."""
+    examples, batches = in_order(corpus, tokenizer, config, VALIDATION_WINDOWS)
     easy = torch.from_numpy(np.append(examples.sentinels, examples.end_id))
-    for start in range(0, len(numbers), VALIDATION_BATCH_SIZE):
-        batch = epoch.batch(numbers[start : start + VALIDATION_BATCH_SIZE])
-        labels = batch.labels.masked_fill(torch.isin(batch.labels, easy), IGNORE_INDEX)
-        batches.append(replace(batch, labels=labels))
-    return batches
+    masked = (batch.labels.masked_fill(torch.isin(batch.labels, easy), IGNORE_INDEX) for batch in batches)
+    return [replace(batch, labels=labels) for batch, labels in zip(batches, masked, strict=True)]
 
 
-def span_baselines(train: TokenizedCorpus, validation: Sequence[ParallelBatch], tokenizer: Tokenizer) -> dict[str, float]:
+def span_baselines(
+    train: TokenizedCorpus, validation: Sequence[ParallelBatch], tokenizer: Tokenizer, config: ExampleConfig
+) -> dict[str, float]:
     """Compute the validation losses of predictions without attention, in nats per removed token.
 
     ln V is the loss of a uniform prediction. The unigram entropy is the loss of predicting each token from its frequency in the
-    training documents. Of a large corpus, the first ten million tokens are used.
+    targets of the training text. Sentinels are counted in it, because where a span ends has to be predicted, too.
     """
     vocab_size = vocabulary_size(tokenizer)
     losses = {UNIFORM: math.log(vocab_size)}
-    targets = torch.cat(
-        [torch.empty(0, dtype=torch.int64), *(batch.labels[batch.labels != IGNORE_INDEX] for batch in validation)]
-    )
-    if len(targets):
-        ids = torch.from_numpy(train.ids[:SAMPLE_TOKENS].astype(np.int64))
-        losses[UNIGRAM] = unigram_entropy(ids, targets, vocab_size).item()
+    if len(targets := _labels(validation)):
+        sample = _labels(in_order(train, tokenizer, config, SAMPLE_WINDOWS)[1])
+        losses[UNIGRAM] = unigram_entropy(sample, targets, vocab_size).item()
     return losses
+
+
+def _labels(batches: Sequence[ParallelBatch]) -> Tensor:
+    """Return all labels of some batches."""
+    labels = torch.cat([torch.empty(0, dtype=torch.int64), *(batch.labels.flatten() for batch in batches)])
+    return labels[labels != IGNORE_INDEX]
 
 
 def check_examples(config: ExampleConfig) -> None:
