@@ -467,6 +467,9 @@ exercise("rotary_positions")
 # %%
 exercise("alibi_bias")
 
+# %%
+exercise("relative_position_buckets")
+
 # %% [markdown]
 # ## Positions and padding
 #

@@ -510,6 +510,9 @@ exercise("feed_forward")
 # %%
 exercise("encoder_layer")
 
+# %%
+exercise("rms_norm")
+
 # %% [markdown]
 # ## Second part: backpropagation, step by step
 #

@@ -10,7 +10,7 @@ from torch import Tensor
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
 from minibert.classroom.exercises.invariants import equal, independent, reordered
-from minibert.equations import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu
+from minibert.equations import add_and_norm, feed_forward, gelu, gelu_tanh, layer_norm, relu, rms_norm
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ def cases_of_norms(inputs: Callable[..., Arguments]) -> tuple[Case, ...]:
         Case("small variance", partial(inputs, spread=2e-6, mean=0.0), Role.EDGE),
         Case("large mean", partial(inputs, mean=3000.0), Role.LIMIT, tolerance=5e-3, gradients=False),
     )
+
+
+def tokens_without_bias(draw: Draw, factor: float = 1.0) -> Arguments:
+    given = tokens(draw)
+    return {"hidden": factor * given["hidden"], "gain": given["gain"]}
 
 
 def network(draw: Draw) -> Arguments:
@@ -131,5 +136,16 @@ LAYER_EXERCISES = [
             reordered("hidden units can be permuted", "hidden units", {"weight_1": 1, "bias_1": 0, "weight_2": 0}),
         ),
         needs=("relu",),
+    ),
+    Exercise(
+        "rms_norm",
+        rms_norm,
+        (
+            Case("tokens", tokens_without_bias),
+            Case("another eps", lambda draw: {**tokens_without_bias(draw), "eps": draw.choice((0.5, 0.25))}),
+            Case("small numbers", partial(tokens_without_bias, factor=1e-3), Role.EDGE),
+        ),
+        questions=("Which two parts of layer normalization are left out?",),
+        invariants=NORM_INVARIANTS,
     ),
 ]

@@ -6,7 +6,7 @@ from torch import Tensor
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant
 from minibert.classroom.exercises.invariants import equal, independent, reordered
-from minibert.equations import alibi_bias, learned_positions, rotary_positions, sinusoidal_positions
+from minibert.equations import alibi_bias, learned_positions, relative_position_buckets, rotary_positions, sinusoidal_positions
 
 ANGLES = 1e-4
 """Tolerance of angles: 10000 to some power differs in the sixth digit if it is computed by a logarithm."""
@@ -42,6 +42,20 @@ def vectors_at(draw: Draw, positions: Tensor) -> Arguments:
 def distances(draw: Draw) -> Arguments:
     queries, keys = scattered(draw, draw.size(2)), scattered(draw, draw.size(4))
     return {"query_positions": queries, "key_positions": keys, "heads": draw.size(3)}
+
+
+def positions_of_both(draw: Draw) -> Arguments:
+    """Positions of queries and keys: near each other, far away, and further away than all buckets."""
+    near, far = draw.integers(0, 40, draw.size(3)), torch.tensor([0, 3, 15, 60, 400])
+    return {"query_positions": torch.cat([near, torch.tensor([30])]), "key_positions": torch.cat([far, near])}
+
+
+def buckets_of_a_decoder(draw: Draw) -> Arguments:
+    return {**positions_of_both(draw), "bidirectional": False}
+
+
+def fewer_buckets(draw: Draw) -> Arguments:
+    return {**positions_of_both(draw), "buckets": draw.choice([12, 16, 20]), "max_distance": draw.choice([50, 90])}
 
 
 def at_position_zero(arguments: Arguments) -> Arguments:
@@ -110,6 +124,19 @@ POSITION_EXERCISES = [
                 lambda one, other, given: equal(one, other.mT),
                 "Here, the positions of queries and keys are exchanged. The second result must be the first one transposed.",
             ),
+        ),
+    ),
+    Exercise(
+        "relative_position_buckets",
+        relative_position_buckets,
+        (
+            Case("an encoder", positions_of_both),
+            Case("a decoder", buckets_of_a_decoder),
+            Case("other buckets", fewer_buckets),
+        ),
+        questions=(
+            "Of 32 buckets, how many are for later keys, and how many of these are for one distance each?",
+            "Which bucket has a key that is further away than `max_distance`?",
         ),
     ),
 ]
