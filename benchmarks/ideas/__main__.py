@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "distillation": ("distillation",),
     "masks": ("masks",),
     "sharing": ("sharing",),
+    "sentence_pairs": ("sentence_pairs",),
 }
 """The modules of this package, and the names of their results."""
 INTRODUCTION = """# What each idea is worth
