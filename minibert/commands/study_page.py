@@ -13,6 +13,7 @@ from minibert.classroom.step_mistakes import mistakes_of
 from minibert.commands.errors import UsageError
 from minibert.files import write_atomically
 from minibert.model.bert import PretrainedBert
+from minibert.model.gpt2 import GPT2LMHeadModel
 from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
 from minibert.study.page.live import STUDY_FILE, live_page
@@ -62,8 +63,8 @@ def write_live_page(
 
     Raises: ValueError for a network or a tokenizer that the page cannot compute, and for a page that is too large.
     """
-    if not isinstance(model, PretrainedBert):
-        raise ValueError(f"a live page needs BERT or one of its relatives, and this model is a {type(model).__name__}")
+    if not isinstance(model, PretrainedBert | GPT2LMHeadModel):
+        raise ValueError(f"a live page needs BERT, a relative of it or GPT-2, and this model is a {type(model).__name__}")
     size = BYTES_PER_WEIGHT * sum(tensor.numel() for tensor in model.state_dict().values())
     page = ""
     if size <= max_size:

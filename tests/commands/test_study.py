@@ -200,7 +200,7 @@ def test_other_networks_and_large_ones_get_recorded_numbers(
 ) -> None:
     file = tmp_path / "page.html"
     assert main(["study", "the cat", "--preset", "transformer-tiny", "--out", str(file)]) == 0
-    reason = "a live page needs BERT or one of its relatives, and this model is a Transformer"
+    reason = "a live page needs BERT, a relative of it or GPT-2, and this model is a Transformer"
     assert f"recorded numbers: {reason}\n" in capfd.readouterr().out
     study(TEXT, "--out", str(file), "--live")
     assert is_live(file)

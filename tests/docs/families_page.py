@@ -36,8 +36,8 @@ print(sum(parameter.numel() for parameter in albert.parameters()))
 A checkpoint is loaded as one of BERT is, `load("folder")`, and `save_pretrained` writes one that transformers reads.
 `minibert pretrain --family` [pretrains](pretraining.md#other-families) each of them.
 
-`minibert study --out page.html` writes a page that [computes in the browser](study.md#change-something) for each of them, with
-any head: the page has the parts of the network, and the tokenizer of the family.
+`minibert study --out page.html` writes a page that [computes in the browser](study.md#change-something) for each of them and
+for GPT-2, with any head: the page has the parts of the network, and the tokenizer of the family.
 """
 PAPERS = {
     "roberta": ("Liu et al. 2019", "https://arxiv.org/abs/1907.11692"),

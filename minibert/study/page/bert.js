@@ -5,6 +5,7 @@
  * A network that Python wrote; see live.py.
  * @typedef {object} NetworkData
  * @property {string} head - The name of its head, as in `minibert.load`.
+ * @property {boolean} isCausal - No token attends to later ones.
  * @property {number} heads - Number of attention heads.
  * @property {number[]} layers - For each layer, in the order in which they run, the number of the one whose weights it has.
  * @property {string} activation
@@ -17,6 +18,7 @@
  * @property {boolean} predictsClasses - False for a regression.
  * @property {boolean} isMultiLabel - True if the classes do not exclude each other.
  * @property {number | null} mask - The id of [MASK].
+ * @property {string[]} tables - The names of the weights that are tables of embeddings.
  * @property {Record<string, {shape: number[], data: string}>} weights - By the names in Python, without "bert.".
  *
  * @typedef {object} NetworkInput
@@ -46,7 +48,7 @@ class Encoder {
     this.weights = new Map(
       Object.entries(data.weights).map(([name, { shape, data }]) => {
         const weight = new FloatTensor(shape, decodeFloat16(data));
-        return [name, isLinearMap(name, shape) ? weight.mT : weight];
+        return [name, this.isLinearMap(name) ? weight.mT : weight];
       }),
     );
   }
@@ -101,14 +103,19 @@ class Encoder {
     /** @type {(x: FloatTensor) => FloatTensor} */
     const attention = (x) => within("attention", () => this.attention(`${path}.attention`, x, keep));
     /** @type {(x: FloatTensor) => FloatTensor} */
-    const network = (x) => {
-      const first = this.linear(`${path}.feed_forward.intermediate`);
-      const second = this.linear(`${path}.feed_forward.output`);
-      return feed_forward(x, ...first, ...second, this.activation);
-    };
+    const network = (x) => this.feedForward(`${path}.feed_forward`, x);
     const { eps } = this.data;
     const attended = add_and_norm(hidden, attention, ...this.linear(`${path}.attention_norm`), eps, "attention");
     return observe("output", add_and_norm(attended, network, ...this.linear(`${path}.feed_forward_norm`), eps, "feed_forward"));
+  }
+
+  /**
+   * The feed-forward network of a layer.
+   * @param {string} path
+   * @param {FloatTensor} x
+   */
+  feedForward(path, x) {
+    return feed_forward(x, ...this.linear(`${path}.intermediate`), ...this.linear(`${path}.output`), this.activation);
   }
 
   /**
@@ -164,15 +171,25 @@ class Encoder {
    */
   parameter(name) {
     const weight = this.weight(name);
-    return isLinearMap(name, weight.shape) ? weight.mT : weight;
+    return this.isLinearMap(name) ? weight.mT : weight;
   }
-}
 
-/**
- * Return whether a weight is the matrix of a linear map. PyTorch keeps it transposed.
- * @param {string} name
- * @param {number[]} shape
- */
-function isLinearMap(name, shape) {
-  return shape.length === 2 && !name.startsWith("embeddings.");
+  /**
+   * Return whether a weight is the matrix of a linear map. PyTorch keeps it transposed.
+   * @param {string} name
+   */
+  isLinearMap(name) {
+    const { weights, tables } = this.data;
+    return weights[name].shape.length === 2 && !tables.includes(name);
+  }
+
+  /**
+   * @param {number} tokens
+   * @throws {RangeError} If the network has fewer positions.
+   */
+  checkLength(tokens) {
+    if (tokens > this.data.maxTokens) {
+      throw new RangeError(`The input has ${tokens} tokens, but the network has ${this.data.maxTokens} positions.`);
+    }
+  }
 }

@@ -17,9 +17,7 @@ class Bert extends Encoder {
    */
   run(input, changes = {}) {
     const tokens = input.ids.length;
-    if (tokens > this.data.maxTokens) {
-      throw new RangeError(`The input has ${tokens} tokens, but the network has ${this.data.maxTokens} positions.`);
-    }
+    this.checkLength(tokens);
     const keep = padding_mask([changes.noMask ? tokens : (input.length ?? tokens)], tokens);
     return record(changes, () => {
       this.head(this.encode(input, keep), input.ids.slice(0, input.length), changes.temperature ?? 1);

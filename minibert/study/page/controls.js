@@ -24,6 +24,7 @@ class Controls {
     this.words = new RegExp([...(escaped ? [escaped] : []), WORD.source].join("|"), "gu");
     this.experiment = experiments.opened;
     this.opened = experiments.opened;
+    this.isCausal = experiments.isCausal;
     /** @type {{field: "text" | "pair", number: number}} */
     this.word = { field: "text", number: 0 };
     this.typingTimer = 0;
@@ -104,7 +105,7 @@ class Controls {
       const part = button.dataset.part ?? "";
       setAttributes(button, {
         "aria-pressed": String(!experiment.off.includes(part)),
-        disabled: part === "mask" && experiment.padding === 0,
+        disabled: part === "mask" && !this.isCausal && experiment.padding === 0,
       });
     }
     showTemperature(inputById("attention-temperature"), experiment.attention);

@@ -1,4 +1,4 @@
-// The equations of a BERT. Each has the name, the arguments and the lines of its function in minibert/equations, in the same
+// The equations of BERT, its relatives and GPT-2. Each has the name, the arguments and the lines of its function in minibert/equations, in the same
 // order; `minibert equations NAME` shows the two together. Shapes are those of the Python code. At the end is the rule of
 // WordPiece, as in minibert/text/wordpiece_encoding.py.
 
@@ -9,6 +9,16 @@
 function softmax(scores) {
   const exponentials = scores.sub(scores.amax()).exp();
   return exponentials.div(exponentials.sum());
+}
+
+/**
+ * Compute the mask of a decoder: each token may attend to itself and to earlier tokens.
+ * @param {number} tokens
+ * @returns {FloatTensor} - (tokens tokens): 1 means "may attend".
+ */
+function causal_mask(tokens) {
+  const keep = Array.from({ length: tokens * tokens }, (_, place) => Number(place % tokens <= Math.floor(place / tokens)));
+  return new FloatTensor([tokens, tokens], new Float32Array(keep));
 }
 
 /**

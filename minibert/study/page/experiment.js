@@ -23,7 +23,7 @@ const TEMPERATURES = [1 / 8, 8];
 /** @type {Record<string, string>} Parts of every network that can be off, and how the page calls them. */
 const PARTS = {
   scale: "Scale 1/√d_k",
-  mask: "Mask of the padding",
+  mask: "Attention mask",
   positions: "Positions",
   attention_residual: "Attention residual",
   feed_forward_residual: "Feed-forward residual",
@@ -39,8 +39,10 @@ class Experiments {
    * @param {Iterable<string>} paths - Of all tensors.
    * @param {boolean} hasPair - The network can have a sentence B.
    * @param {boolean} hasPadding - The tokenizer has a token for it.
+   * @param {boolean} isCausal - The mask hides later tokens, not only padding.
    */
-  constructor(opened, heads, paths, hasPair, hasPadding) {
+  constructor(opened, heads, paths, hasPair, hasPadding, isCausal) {
+    this.isCausal = isCausal;
     this.opened = opened;
     this.hasPair = hasPair;
     this.hasPadding = hasPadding;
@@ -82,7 +84,7 @@ class Experiments {
       text: text.slice(0, MAX_TEXT),
       pair: this.hasPair && pair ? pair.slice(0, MAX_TEXT) : null,
       padding: count,
-      off: [...this.parts].filter((part) => off.includes(part) && (part !== "mask" || count > 0)),
+      off: [...this.parts].filter((part) => off.includes(part) && (part !== "mask" || this.isCausal || count > 0)),
       attention: nearest(attention, TEMPERATURES),
       temperature: nearest(temperature, TEMPERATURES),
       cells: Object.fromEntries(

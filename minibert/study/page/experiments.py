@@ -29,6 +29,8 @@ class Experiment:
     """The columns are in the order of their numbers, and the largest one is chosen."""
     temperature: float | None = None
     cells: Mapping[str, float] = field(default_factory=dict)
+    fits_causal: bool = False
+    """True if the answer holds for a network with a causal mask and pre-norm layers, too."""
 
 
 PREDICTION = "probabilities"
@@ -66,6 +68,7 @@ EXPERIMENTS = (
         off=("0.0",),
         step=f"{LAYER}.attention.merged",
         cell=f"1,{HEAD_WIDTH}",
+        fits_causal=True,
     ),
     Experiment(
         name="Mask",
@@ -86,6 +89,7 @@ EXPERIMENTS = (
         text=SENTENCE,
         off=("0",),
         step=f"{LAYER}.feed_forward_norm",
+        fits_causal=True,
     ),
     Experiment(
         name="Residual connection",
@@ -95,6 +99,7 @@ EXPERIMENTS = (
         text=SENTENCE,
         off=("attention_residual",),
         step=f"{LAYER}.attention_residual",
+        fits_causal=True,
     ),
     Experiment(
         name="Two masks",
@@ -114,6 +119,7 @@ EXPERIMENTS = (
         text="a a a",
         step="embeddings.words",
         cell="1,0",
+        fits_causal=True,
     ),
     Experiment(
         name="Temperature",
@@ -140,7 +146,13 @@ EXPERIMENTS = (
 
 
 def experiments_json(
-    predictions: list[str], head_width: int, mask: str = MASK, *, has_projection: bool = False, start: str = ""
+    predictions: list[str],
+    head_width: int,
+    mask: str = MASK,
+    *,
+    has_projection: bool = False,
+    is_causal: bool = False,
+    start: str = "",
 ) -> list[dict[str, str]]:
     """Return the experiments of a network, with the hashes of their addresses; see `experiment.js`.
 
@@ -150,16 +162,23 @@ def experiments_json(
         head_width: d_k, the number of columns of a head.
         mask: the token [MASK], which can have another name.
         has_projection: whether a linear map leads from the embeddings to the layers.
+        is_causal: whether the network is a decoder.
         start: what stands before each text, such as a space that makes its first word the same piece as elsewhere.
     """
     found = []
-    for each in EXPERIMENTS:
+    for each in [_of_decoder(each) for each in EXPERIMENTS if each.fits_causal] if is_causal else EXPERIMENTS:
         answer = each.answer.replace(f"first {HEAD_WIDTH} columns", f"first {head_width} columns")
         answer = answer.replace(FIRST_INPUTS[False], FIRST_INPUTS[has_projection])
         for step in predictions[:1] if each.step == PREDICTION else [each.step]:
             address = _address(replace(each, text=start + each.text), step, head_width, mask)
             found.append({"name": each.name, "question": each.question, "answer": answer, "address": address})
     return found
+
+
+def _of_decoder(experiment: Experiment) -> Experiment:
+    """Return an experiment with the path of its step in GPT-2, whose layers end with a residual connection."""
+    step = experiment.step.replace("feed_forward_norm", "feed_forward_residual")
+    return replace(experiment, step=f"decoder.{step}")
 
 
 def _address(experiment: Experiment, step: str, head_width: int, mask: str) -> str:

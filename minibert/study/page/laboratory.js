@@ -12,7 +12,7 @@ class Laboratory {
   constructor(content) {
     this.content = content;
     const { network, tokenizer, templates, text, pair } = content;
-    this.live = new LiveWalk(templates, new Bert(network), tokenizerOf(tokenizer));
+    this.live = new LiveWalk(templates, networkOf(network), tokenizerOf(tokenizer));
     this.openedRun = this.live.run(text, pair);
     /** The last text without changes. */
     this.plain = { text, pair, padding: 0, run: this.openedRun };
@@ -20,7 +20,14 @@ class Laboratory {
     this.mask = network.mask === null ? null : tokenizer.pieces[network.mask];
     const opened = { text, pair, padding: 0, off: [], attention: 1, temperature: 1, cells: {} };
     const hasPair = pair !== null || this.openedRun.tensors.has("nsp.logits");
-    this.experiments = new Experiments(opened, this.heads, this.openedRun.tensors.keys(), hasPair, tokenizer.pad !== null);
+    this.experiments = new Experiments(
+      opened,
+      this.heads,
+      this.openedRun.tensors.keys(),
+      hasPair,
+      tokenizer.pad !== null,
+      network.isCausal,
+    );
   }
 
   /**

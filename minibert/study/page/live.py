@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
-from minibert.model.bert import PretrainedBert
+from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import LayerStack
 from minibert.study.page.experiments import experiments_json
 from minibert.study.page.page import SCRIPTS, heading, page_html, read
-from minibert.study.page.templates import step_templates
+from minibert.study.page.templates import is_causal, step_templates
 from minibert.study.page.tokenizer_data import tokenizer_json
 from minibert.study.stepthrough.predictions import problem_type
 from minibert.study.stepthrough.selection import Selection
@@ -27,11 +27,11 @@ STUDY_FILE = "study.html"
 """The live page of a model that was trained, next to the model."""
 HEADS = frozenset({
     "encoder", "mlm", "pretraining", "nsp", "sequence-classification", "token-classification", "question-answering",
-    "replaced-tokens",
+    "replaced-tokens", "lm",
 })  # fmt: skip
-"""The heads that `bert_heads.js` computes, by their names in `load`."""
+"""The heads that `bert_heads.js` and `gpt2.js` compute, by their names in `load`."""
 LIVE_SCRIPTS = (
-    "data", "arithmetic", "tensors", "recording", "equations", "bert", "bert_heads",
+    "data", "arithmetic", "tensors", "recording", "equations", "bert", "bert_heads", "gpt2",
     "letters", "tokens", "wordpiece", "byte_pairs", "character_table", "unigram",
     "live_predictions", "live_changes", "live_walk", "experiment", "laboratory",
 )  # fmt: skip
@@ -46,7 +46,7 @@ PAGE_SCRIPTS = (
 
 
 def live_page(
-    model: PretrainedBert,
+    model: PretrainedModel,
     tokenizer: Tokenizer,
     text: str,
     pair: str | None = None,
@@ -66,8 +66,9 @@ def live_page(
     """
     templates = step_templates(model, tokenizer)
     softmaxes = [step["path"] for step in templates["steps"] if step["equation"] == "softmax"]
-    predictions = [path for path in softmaxes if path.endswith(".probabilities")]
-    head_width = model.config.hidden_size // model.config.num_attention_heads
+    predictions = [path for path in softmaxes if path.endswith("probabilities")]
+    config: Any = model.config
+    head_width = config.hidden_size // config.num_attention_heads
     content = {
         **heading(facts, start),
         "text": text,
@@ -79,7 +80,8 @@ def live_page(
             predictions,
             head_width,
             special_token(tokenizer, MASK),
-            has_projection=model.config.projects_embeddings,
+            has_projection=getattr(model.config, "projects_embeddings", False),
+            is_causal=is_causal(model),
             start=word_prefix(tokenizer),
         ),
     }
@@ -87,14 +89,15 @@ def live_page(
     return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))
 
 
-def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return a BERT or one of its relatives, with its weights in half precision; see `NetworkData` in `bert.js`.
+def network_json(model: PretrainedModel, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return a BERT, one of its relatives or a GPT-2, with its weights in half precision; see `NetworkData` in `bert.js`.
 
     Raises: ValueError for another head, for a weight that is too large for half precision, and for parameters of added
         modules.
     """
-    config, kind = model.config, problem_type(model.config)
-    encoder: Any = getattr(model, "bert", model)
+    config: Any = model.config
+    kind = problem_type(config)
+    stack = next(module for module in model.modules() if isinstance(module, LayerStack))
     if (head := getattr(model, "head", None)) not in HEADS:
         raise ValueError(f"a live page has no head {head}, as {type(model).__name__} has")
     with torch.device("meta"):
@@ -103,20 +106,27 @@ def network_json(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
         raise ValueError(f"a live page does not compute {added}, which was added to the network, as adapters are")
     return {
         "head": head,
+        "isCausal": is_causal(model),
         "heads": config.num_attention_heads,
-        "layers": _shared_layers(encoder.layers),
+        "layers": _shared_layers(stack),
         "activation": config.hidden_act,
-        "mlmActivation": config.mlm_act,
-        "classifierActivation": config.classifier_act,
-        "uncounted": None if config.counts_padding else config.pad_token_id,
+        "mlmActivation": getattr(config, "mlm_act", None),
+        "classifierActivation": getattr(config, "classifier_act", None),
+        "uncounted": None if getattr(config, "counts_padding", True) else config.pad_token_id,
         "eps": config.layer_norm_eps,
-        "segments": config.type_vocab_size,
+        "segments": getattr(config, "type_vocab_size", 0),
         "maxTokens": config.max_tokens,
         "predictsClasses": kind != "regression",
         "isMultiLabel": kind == "multi_label_classification",
         "mask": tokenizer.token_to_id(special_token(tokenizer, MASK)),
-        "weights": {name.removeprefix("bert."): _half_precision(name, tensor) for name, tensor in model.state_dict().items()},
+        "tables": [_name(f"{name}.weight") for name, module in model.named_modules() if isinstance(module, nn.Embedding)],
+        "weights": {_name(name): _half_precision(name, tensor) for name, tensor in model.state_dict().items()},
     }
+
+
+def _name(name: str) -> str:
+    """Return the name of a weight without that of the encoder."""
+    return name.removeprefix("bert.")
 
 
 def _shared_layers(stack: LayerStack) -> list[int]:

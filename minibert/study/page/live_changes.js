@@ -16,7 +16,12 @@
 function change(step, changes, aliases, tensors) {
   for (const path of [step.path, ...aliases]) {
     for (const { message, apply } of [
-      ...switchesOf(step, path, changes, "projection" in tensors),
+      ...switchesOf(
+        step,
+        path,
+        changes,
+        firstInput((path) => path in tensors),
+      ),
       ...overwrites(step, path, changes, tensors),
     ]) {
       step.explanation += ` Changed: ${message}`;
@@ -33,20 +38,20 @@ function change(step, changes, aliases, tensors) {
  * @param {Step} step
  * @param {string} path
  * @param {Changes} changes
- * @param {boolean} hasProjection - See `firstInput`.
+ * @param {string} first - The path of the input of the first layer.
  * @returns {StepChange[]}
  */
-function switchesOf(step, path, changes, hasProjection) {
+function switchesOf(step, path, changes, first) {
   const { layer } = step;
   const { noPositions, noMask, noScale, attentionTemperature = 1, residualsOff, layersOff, temperature = 1 } = changes;
-  const name = layer === null ? path : path.slice(`layers.${layer}.`.length);
+  const [before, name] = layer === null ? ["", path] : path.split(`layers.${layer}.`);
   /** @type {(message: string, apply: (tree: Tree) => Tree) => StepChange} */
   const made = (message, apply) => ({ message, apply });
   /** @type {(input: string) => (tree: Tree) => Tree} */
   const only = (input) => (tree) => ({ leaf: input, kind: "step", shape: shapeOf(tree) });
-  const input = layer === 0 ? firstInput(hasProjection) : `layers.${(layer ?? 0) - 1}.feed_forward_norm`;
+  const input = layer === 0 ? first : step.path.replace(`layers.${layer}.`, `layers.${(layer ?? 0) - 1}.`);
   const found = [
-    name === "embeddings.positions" &&
+    ["embeddings.positions", "decoder.vectors"].includes(name) &&
       noPositions &&
       made("the numbers are multiplied by 0.", (tree) => applied("mul", tree, 0)),
     name === "attention.scores" &&
@@ -55,18 +60,18 @@ function switchesOf(step, path, changes, hasProjection) {
     name === "attention.scores" &&
       attentionTemperature !== 1 &&
       made(`the scores are divided by the temperature ${attentionTemperature}.`, dividedBy(attentionTemperature)),
-    name === "attention.masked_scores" && noMask && made("the padding may be attended to.", (tree) => tree),
+    name === "attention.masked_scores" && noMask && made("every token may be attended to.", (tree) => tree),
     name === "attention_residual" &&
       residualsOff?.includes("attention") &&
-      made("the input of attention is not added.", only(`layers.${layer}.attention.output`)),
+      made("the input of attention is not added.", only(`${before}layers.${layer}.attention.output`)),
     name === "feed_forward_residual" &&
       residualsOff?.includes("feed_forward") &&
-      made("the input of the feed-forward network is not added.", only(`layers.${layer}.feed_forward`)),
+      made("the input of the feed-forward network is not added.", only(`${before}layers.${layer}.feed_forward`)),
     name === "output" &&
       layer !== null &&
       layersOff?.includes(layer) &&
       made("the layer is off: its output is its input.", only(input)),
-    name.endsWith(".probabilities") &&
+    name.endsWith("probabilities") &&
       temperature !== 1 &&
       hasSoftmax(step) &&
       made(`the scores are divided by the temperature ${temperature}.`, (tree) => ofSteps(tree, dividedBy(temperature))),

@@ -8,8 +8,8 @@ const TOP = 5;
  * @param {Step[]} steps
  */
 function predictionSteps(steps) {
-  const found = steps.filter(({ path }) => path.endsWith(".probabilities"));
-  return found.length > 0 ? found : steps.filter(({ path }) => path.endsWith(".logits"));
+  const found = steps.filter(({ path }) => path.endsWith("probabilities"));
+  return found.length > 0 ? found : steps.filter(({ path }) => path.endsWith("logits"));
 }
 
 /**

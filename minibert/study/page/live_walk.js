@@ -28,7 +28,7 @@
 class LiveWalk {
   /**
    * @param {Templates} templates
-   * @param {Bert} bert
+   * @param {Bert | Gpt2} bert
    * @param {TextTokenizer} tokenizer
    */
   constructor(templates, bert, tokenizer) {
@@ -147,11 +147,16 @@ class LiveWalk {
    */
   constants({ tokens, length, changes }, terms, templates) {
     const positions = this.bert.positions(tokens.map(({ id }) => id));
+    /** @type {(place: number, shape: number[]) => boolean} The mask is true for padding, or for later tokens. */
+    const isMasked = (place, shape) => {
+      const keys = shape[shape.length - 1];
+      return this.bert.data.isCausal ? place % keys > Math.floor(place / keys) : place % keys >= length;
+    };
     return Object.fromEntries(
       filled(templates.constants, terms).map((/** @type {any} */ { name, shape, dtype, values }) => {
         const numbers = Array.from({ length: productOf(shape) }, (_, place) => {
           if (dtype === "bool") {
-            return Number(!changes.noMask && place % shape.at(-1) >= length); // the mask: true for padding
+            return Number(!changes.noMask && isMasked(place, shape));
           }
           switch (values) {
             case "positions":

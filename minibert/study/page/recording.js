@@ -45,24 +45,27 @@ class Recording {
    */
   withSwitches(path, tensor) {
     const { changes } = this;
-    const [, number, name] = /^layers\.(\d+)\.(.+)$/.exec(path) ?? [null, "", path];
+    const [, before, number, name] = /^(decoder\.)?layers\.(\d+)\.(.+)$/.exec(path) ?? [null, "", "", path];
     const layer = Number(number);
+    /** @type {(layer: number, name: string) => FloatTensor} */
+    const at = (layer, name) => this.at(`${before ?? ""}layers.${layer}.${name}`);
     switch (name) {
       case "embeddings.positions":
+      case "decoder.vectors":
         return changes.noPositions ? tensor.mul(0) : tensor;
       case "attention.scores":
-        return (changes.noScale ? this.at(`layers.${layer}.attention.dot_products`) : tensor).div(
-          changes.attentionTemperature ?? 1,
-        );
+        return (changes.noScale ? at(layer, "attention.dot_products") : tensor).div(changes.attentionTemperature ?? 1);
       case "attention.context":
         return this.withoutHeads(tensor, layer);
       case "attention_residual":
-        return changes.residualsOff?.includes("attention") ? this.at(`layers.${layer}.attention.output`) : tensor;
+        return changes.residualsOff?.includes("attention") ? at(layer, "attention.output") : tensor;
       case "feed_forward_residual":
-        return changes.residualsOff?.includes("feed_forward") ? this.at(`layers.${layer}.feed_forward`) : tensor;
+        return changes.residualsOff?.includes("feed_forward") ? at(layer, "feed_forward") : tensor;
       case "output":
         return changes.layersOff?.includes(layer)
-          ? this.at(layer === 0 ? firstInput(this.tensors.has("projection")) : `layers.${layer - 1}.output`)
+          ? layer === 0
+            ? this.at(firstInput((path) => this.tensors.has(path)))
+            : at(layer - 1, "output")
           : tensor;
       default:
         return tensor;
@@ -127,10 +130,10 @@ function placeOf(cell, shape) {
 
 /**
  * Return the path of the input of the first layer.
- * @param {boolean} hasProjection - A linear map leads from the embeddings to the layers.
+ * @param {(path: string) => boolean} has - Whether there is a tensor at a path.
  */
-function firstInput(hasProjection) {
-  return hasProjection ? "projection" : "embeddings.output";
+function firstInput(has) {
+  return ["projection", "decoder.embeddings.sum"].find(has) ?? "embeddings.output";
 }
 
 /** @type {Recording | null} The recording of the forward pass that is running. */

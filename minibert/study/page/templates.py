@@ -9,51 +9,63 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from minibert.model.bert import PretrainedBert
+from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
 from minibert.study.page.data import INPUTS, POSITIONS, PageData, dtype_name, is_attention_weights
 from minibert.study.page.expressions import Tree
 from minibert.study.stepthrough.step import Axis, Step, Walk
 from minibert.study.stepthrough.symbols import parameter_letters
 from minibert.study.stepthrough.walk import NO_PAIR, walk
-from minibert.text.tokenizer import MASK, SEP, special_token
+from minibert.text.tokenizer import END_OF_TEXT, MASK, SEP, special_token
 
 SIZES = ((4, 1), (5, 1), (6, 1), (5, 2), (7, 2), (9, 4))
 """Numbers of tokens and of predictions of the texts. The first five give the polynomials, which must also hold for the last."""
-BASIS = np.array([(1, n, n * n, p, n * p) for n, p in SIZES])
-"""The terms of the polynomials, for each text."""
+CAUSAL_SIZES = ((4, 1), (5, 1), (6, 1), (9, 1))
+"""The same for a network that predicts the next token only."""
 TEXT_LABELS = {"queries": "tokens", "keys": "tokens"}
 """The axes whose labels are those of another axis."""
 OWN_LABELS = {"classes", "next_sentence", "ends"}
 """The axes whose labels are the same for every text. Those of the others follow from the text and the vocabulary."""
 
 
-def step_templates(model: PretrainedBert, tokenizer: Tokenizer) -> dict[str, Any]:
+def is_causal(model: PretrainedModel) -> bool:
+    """Return True for a network that predicts the next token, in which no token attends to later ones."""
+    return model.head == "lm"
+
+
+def step_templates(model: PretrainedModel, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the steps of the forward pass of every text; see `Templates` in `live_walk.js`.
 
     A whole number that depends on the text is {"polynomial": factors}, a text with such a number {"joined": parts}.
 
     Raises: ValueError for a network with a step that is not of this kind, and for one with fewer than 9 positions.
     """
-    longest, positions = SIZES[-1][0], model.config.max_tokens
+    config: Any = model.config
+    longest, positions = SIZES[-1][0], config.max_tokens
     if positions < longest:
         raise ValueError(f"a live page needs a network with at least {longest} positions; this one has {positions}")
     plain = Tokenizer.from_str(tokenizer.to_str())  # in which [MASK] is a special token
     mask, other = special_token(plain, MASK), special_token(plain, SEP)
+    sizes = CAUSAL_SIZES if is_causal(model) else SIZES
+    if is_causal(model):
+        mask = other = END_OF_TEXT
+        if plain.token_to_id(END_OF_TEXT) is None:
+            raise ValueError(f"a live page of GPT-2 needs a tokenizer with the token {END_OF_TEXT}")
     pair = "" if any(plain.encode("", "").type_ids) else None  # so that both segments are there
     around = len(plain.encode("", pair).ids)
     samples = []
-    for tokens, masked in SIZES:
+    for tokens, masked in sizes:
         text = other * (tokens - masked - around) + mask * masked
-        end = tokens - (around - 1)  # all special tokens follow but the first one
+        end = tokens - max(around - 1, 0)  # all special tokens follow but the first one
         predicted = range(end - masked, end)
-        samples.append(_Steps(walk(model, plain, text, pair), model.config.num_hidden_layers, predicted).to_json())
+        samples.append(_Steps(walk(model, plain, text, pair), config.num_hidden_layers, predicted).to_json())
     for steps in zip(*(sample["steps"] for sample in samples), strict=False):
         _keep_common_omissions(steps)
-    return {"noPair": NO_PAIR, **_fitted(samples, "the page")}
+    return {"noPair": NO_PAIR, **_Fit(sizes).fitted(samples, "the page")}
 
 
 def _keep_common_omissions(steps: Sequence[dict[str, Any]]) -> None:
@@ -132,43 +144,55 @@ def _values(name: str, value: Tensor) -> Any:
     numbers = value.flatten().tolist()
     if name == INPUTS["text.segments"]:
         return "segments"
+    if value.dtype == torch.bool:
+        return False  # the scripts compute the mask
     if name.startswith(POSITIONS):
         return POSITIONS
     return float(numbers[0]) if len({*numbers}) == 1 else numbers
 
 
-def _fitted(values: list[Any], place: str) -> Any:
-    """Return what values of some texts have in common, with a polynomial in place of each number that differs."""
-    first = values[0]
-    if all(value == first for value in values):
-        return first
-    if all(isinstance(value, dict) and value.keys() == first.keys() for value in values):
-        return {key: _fitted([value[key] for value in values], f"{place}, {key}") for key in first}
-    if all(isinstance(value, list) and len(value) == len(first) for value in values):
-        return [_fitted([*each], _name(each[0], place)) for each in zip(*values, strict=True)]
-    if all(type(value) is int for value in values):
-        return {"polynomial": _polynomial(values, place)}
-    parts = [re.split(r"(\d+)", value) if isinstance(value, str) else [] for value in values]
-    if parts[0] and all(each[::2] == parts[0][::2] for each in parts):
-        numbers = [[int(part) if number % 2 else part for number, part in enumerate(each)] for each in parts]
-        return {"joined": _fitted(numbers, place)}
-    raise ValueError(_refusal(place, values))
+class _Fit:
+    """What the steps of some texts have in common.
+
+    Args:
+        sizes: numbers of tokens and of predictions of the texts. If there is always one prediction, n and n² are enough.
+    """
+
+    def __init__(self, sizes: Sequence[tuple[int, int]]) -> None:
+        self.sizes = sizes
+        terms = np.array([(1, n, n * n, p, n * p) for n, p in sizes])
+        self.basis = terms if any(p > 1 for _, p in sizes) else terms[:, :3]
+
+    def fitted(self, values: list[Any], place: str) -> Any:
+        """Return what values of the texts have in common, with a polynomial in place of each number that differs."""
+        first = values[0]
+        if all(value == first for value in values):
+            return first
+        if all(isinstance(value, dict) and value.keys() == first.keys() for value in values):
+            return {key: self.fitted([value[key] for value in values], f"{place}, {key}") for key in first}
+        if all(isinstance(value, list) and len(value) == len(first) for value in values):
+            return [self.fitted([*each], _name(each[0], place)) for each in zip(*values, strict=True)]
+        if all(type(value) is int for value in values):
+            return {"polynomial": self._polynomial(values, place)}
+        parts = [re.split(r"(\d+)", value) if isinstance(value, str) else [] for value in values]
+        if parts[0] and all(each[::2] == parts[0][::2] for each in parts):
+            numbers = [[int(part) if number % 2 else part for number, part in enumerate(each)] for each in parts]
+            return {"joined": self.fitted(numbers, place)}
+        raise ValueError(self._refusal(place, values))
+
+    def _polynomial(self, values: list[int], place: str) -> list[int]:
+        """Return the factors of 1, n, n², p and n p."""
+        known = len(self.basis[0])
+        factors = np.rint(np.linalg.solve(self.basis[:known], values[:known])).astype(np.int64)
+        if (self.basis @ factors != values).any():
+            raise ValueError(self._refusal(place, values))
+        return [*map(int, factors), *[0] * (5 - known)]
+
+    def _refusal(self, place: str, values: list[Any]) -> str:
+        texts = [f"{len(value)} entries" if isinstance(value, list) else printable(value) for value in values]
+        shown = ", ".join(f"{text} for {n} tokens and {p} predictions" for (n, p), text in zip(self.sizes, texts, strict=True))
+        return f"a live page has no rule for {place}: it is {shown}"
 
 
 def _name(value: Any, place: str) -> str:
     return str(value["path"]) if isinstance(value, dict) and "path" in value else place
-
-
-def _polynomial(values: list[int], place: str) -> list[int]:
-    """Return the factors of the terms of `BASIS`."""
-    known = len(BASIS[0])
-    factors = np.rint(np.linalg.solve(BASIS[:known], values[:known])).astype(np.int64)
-    if (BASIS @ factors != values).any():
-        raise ValueError(_refusal(place, values))
-    return [int(factor) for factor in factors]
-
-
-def _refusal(place: str, values: list[Any]) -> str:
-    texts = [f"{len(value)} entries" if isinstance(value, list) else printable(value) for value in values]
-    shown = ", ".join(f"{text} for {n} tokens and {p} predictions" for (n, p), text in zip(SIZES, texts, strict=True))
-    return f"a live page has no rule for {place}: it is {shown}"

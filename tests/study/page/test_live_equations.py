@@ -40,6 +40,8 @@ def draw(name: str, seed: int) -> list[Any]:
     match name:
         case "softmax" | "relu" | "gelu" | "gelu_tanh":
             return [normal(g, *batch, tokens, width)]
+        case "causal_mask":
+            return [tokens]
         case "padding_mask":
             return [torch.randint(0, tokens + 1, (keys,), generator=g), tokens]
         case "scaled_dot_product_attention":
@@ -104,7 +106,7 @@ def test_arguments_are_those_of_python(name):
 
 def test_functions_are_in_the_order_of_the_registry():
     assert [*FUNCTIONS] == [name for name in registry() if name in FUNCTIONS]
-    assert len(FUNCTIONS) == 14
+    assert len(FUNCTIONS) == 15
 
 
 WORDS = ["", "unaffable", "unaffablex", "aff", "un##aff", "猫un", "x" * 101, "un" + "aff" * 33, "un" + "aff" * 32]

@@ -61,7 +61,7 @@ HEADS: list[tuple[type[Any], dict[str, Any]]] = [
     (BertForQuestionAnswering, {"layer_norm_eps": 0.1, "num_hidden_layers": 1}),
 ]
 RUN = """([network, fields, runs]) => {
-  const [bert, tokenizer] = [new Bert(network), tokenizerOf(fields)];
+  const [bert, tokenizer] = [networkOf(network), tokenizerOf(fields)];
   return runs.map(({ text, pair, length, changes }) => {
     const tokens = tokenizer.encode(text, pair);
     const input = { ids: tokens.map(({ id }) => id), segments: tokens.map(({ segment }) => segment), length };
@@ -72,7 +72,11 @@ RUN = """([network, fields, runs]) => {
 
 def network(kind: type[Any], config: BertConfig, spread: float = 0.2, tokenizer: Tokenizer = TOKENIZER) -> Any:
     """Return a network with larger weights than a new one has, so that each change matters, rounded to half precision."""
-    model = random_network(kind, replace(config, initializer_range=spread), tokenizer)
+    return rounded(random_network(kind, replace(config, initializer_range=spread), tokenizer))
+
+
+def rounded(model: Any) -> Any:
+    """Make the gains and biases of a network differ, and round all weights to half precision."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -51,7 +51,7 @@ def in_javascript(
     made = [network_json(model, tokenizer), tokenizer_json(tokenizer), step_templates(model, tokenizer), data]
     start = """
       const [network, tokenizer, templates, input] = JSON.parse(made);
-      const live = new LiveWalk(templates, new Bert(network), tokenizerOf(tokenizer));
+      const live = new LiveWalk(templates, networkOf(network), tokenizerOf(tokenizer));
       let result;
     """
     return json.loads(live(f"(made) => {{ {start} {script}; return JSON.stringify(result); }}", json.dumps(made)))
