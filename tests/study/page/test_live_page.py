@@ -186,7 +186,7 @@ def test_padding_and_its_mask(page):
     assert page.state()["padding"] == "2"
     assert page.state()["off"] == "mask"
     page.show(**{**page.state(), "step": "layers.0.attention.masked_scores"})
-    assert "Changed: the padding may be attended to." in page.text("#explanation")
+    assert "Changed: every token may be attended to." in page.text("#explanation")
     page.page.click("#changes button >> nth=0")
     assert button.is_disabled()
     assert {"padding", "off"}.isdisjoint(page.state())
