@@ -144,6 +144,19 @@ EXPERIMENTS = (
     ),
 )
 
+CAUSAL_MASK = Experiment(
+    name="Causal mask",
+    question="The attention mask is off. Which weights are no longer zero?",
+    answer="Those to the right of the diagonal: each token now attends to later tokens, too. In training, a prediction of the "
+    "next token could then copy that token. Switch the mask on: the first token attends to itself only, with the weight 1.",
+    text=SENTENCE,
+    off=("mask",),
+    step=f"{LAYER}.attention.weights",
+    cell="0,1",
+    fits_causal=True,
+)
+"""For a network with a causal mask only."""
+
 
 def experiments_json(
     predictions: list[str],
@@ -166,7 +179,8 @@ def experiments_json(
         start: what stands before each text, such as a space that makes its first word the same piece as elsewhere.
     """
     found = []
-    for each in [_of_decoder(each) for each in EXPERIMENTS if each.fits_causal] if is_causal else EXPERIMENTS:
+    of_decoder = [_of_decoder(each) for each in (CAUSAL_MASK, *EXPERIMENTS) if each.fits_causal]
+    for each in of_decoder if is_causal else EXPERIMENTS:
         answer = each.answer.replace(f"first {HEAD_WIDTH} columns", f"first {head_width} columns")
         answer = answer.replace(FIRST_INPUTS[False], FIRST_INPUTS[has_projection])
         for step in predictions[:1] if each.step == PREDICTION else [each.step]:

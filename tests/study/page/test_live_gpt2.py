@@ -136,7 +136,11 @@ def test_the_answers_of_the_experiments(live: Callable[..., Any]) -> None:
     model, tokenizer = made()
     found = live(RUN, json.dumps(data_of(live_page(model, tokenizer, "the cat"))))
     runs = {name: {path: unpacked(tensor) for path, tensor in run} for name, run in found}
-    assert [*runs] == ["One head off", "A layer off", "Residual connection", "A repeated word"]
+    assert [*runs] == ["Causal mask", "One head off", "A layer off", "Residual connection", "A repeated word"]
+    assert bool((runs["Causal mask"][f"{LAYER}.0.attention.weights"] > 0).all())
+    masked = runs["A repeated word"][f"{LAYER}.0.attention.weights"]
+    assert not masked.triu(1).any()
+    assert torch.equal(masked[0, :, 0, 0], torch.ones(3))
     assert not runs["One head off"][f"{LAYER}.0.attention.merged"][..., :8].any()
     layer, residual, word = (runs[name] for name in ("A layer off", "Residual connection", "A repeated word"))
     assert torch.equal(layer[f"{LAYER}.0.output"], layer["decoder.embeddings.sum"])

@@ -3,20 +3,19 @@
 import base64
 import json
 import random
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, pre_tokenizers
 
-from minibert.study.page.tokenizer_data import tokenizer_json
 from minibert.text.tokenizer import GPT2_TOKENS, build_byte_pair_tokenizer, without_special_tokens
 from minibert.text.tokenizer_loading import load_tokenizer
 from tests.hostile_text import HOSTILE_TEXTS
 from tests.study.page.test_live_wordpiece import BLOCKS, check, hostile_strings, pairs_of
+from tests.study.page.test_tokenizer_data import unigram
 
 pytest.importorskip("transformers")
 from tests.text.test_family_tokenizers import albert, roberta
@@ -102,43 +101,11 @@ def test_own_byte_pairs(live: Any, change: Callable[[Tokenizer], Tokenizer]) -> 
     check(live, change(build_byte_pair_tokenizer(MERGES, GPT2_TOKENS)), pairs_of(texts))
 
 
-def unigram(**stages: Any) -> Tokenizer:
-    """Build a small unigram tokenizer, with some stages in place of ALBERT's."""
-    pieces = [("<unk>", 0.0), ("▁", -2.0), ("a", -3.0), ("▁a", -1.5), ("b", -3.0), ("ab", -3.5), ("▁aab", -9.0)]
-    tokenizer = Tokenizer(models.Unigram(pieces, 0, stages.pop("byte_fallback", False)))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    for name, stage in stages.items():
-        setattr(tokenizer, name, stage)
-    return tokenizer
-
-
 def test_best_pieces(live: Any) -> None:
     """The sum of the scores decides, not the length; and unknown characters next to each other are one piece."""
     tokenizer = unigram()
     assert tokenizer.encode("aab xyb").tokens == ["▁a", "ab", "▁", "xy", "b"]
     check(live, tokenizer, pairs_of(["aab xyb", "aaab", "xx", "ba xaxb", "▁", "a▁b"]))
-
-
-@pytest.mark.parametrize(
-    ("tokenizer", "message"),
-    [
-        (unigram(normalizer=normalizers.Strip()), "a live page has no rule for the normalizer Strip"),
-        (unigram(normalizer=normalizers.Replace(" ", "_")), None),
-        (unigram(pre_tokenizer=pre_tokenizers.Metaspace(prepend_scheme="first")), "no rule for the pre_tokenizer"),
-        (unigram(pre_tokenizer=pre_tokenizers.Whitespace()), "no rule for the pre_tokenizer"),
-        (unigram(byte_fallback=True), "a piece for unknown characters and without bytes"),
-        (Tokenizer(models.WordLevel({"a": 0}, "a")), "no tokenizer of type WordLevel, only WordPiece, BPE, Unigram"),
-        (Tokenizer(models.BPE({"a": 0}, [])), "a live page needs the tokenizer of GPT-2 or RoBERTa, pre_tokenizer"),
-        (unigram(post_processor=processors.TemplateProcessing("$A a", "$B $A", [("a", 2)])), "no rule for ▁a a and ▁ b ▁a"),
-    ],
-)
-def test_tokenizers_that_are_not_supported(tokenizer: Tokenizer, message: str | None) -> None:
-    """The message names the part that the page cannot compute."""
-    if message is None:
-        tokenizer_json(tokenizer)
-        return
-    with pytest.raises(ValueError, match=re.escape(message)):
-        tokenizer_json(tokenizer)
 
 
 def character_table(replacements: dict[str, str]) -> str:
