@@ -16,6 +16,7 @@ from minibert import BertConfig, BertForMaskedLM, equations
 from minibert.classroom.lesson import exercise, show_code, show_figure, show_table
 from minibert.equations import IGNORE_INDEX
 from minibert.text.masking import mask_tokens
+from minibert.text.spans import choose_spans, corrupt_spans
 from minibert.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 
 # %% [markdown]
@@ -368,6 +369,42 @@ print(f"together {equations.electra_loss(torch.tensor(7.0), discriminator_loss):
 # With a score of 0 the loss is ln 2 = 0.693 for both labels, and 7 + 50 · 0.693 = 41.66. Most tokens are original, so a network
 # that always answers "original" has a high accuracy. It is the baseline of the discriminator.
 #
+# ## Spans instead of words
+#
+# T5 (Raffel et al. 2020) is an encoder with a decoder (lesson 6), and does every task as **text to text**. So is its
+# pretraining: some **spans** of a text, which are several tokens in a row, are removed. In the source, a **sentinel** stands
+# for each span: `<0>` for the first, `<1>` for the second, and so on. The target is each sentinel, and then the span that
+# belongs to it. One more sentinel ends it.
+#
+# **By hand.** Take the sentence of the paper's figure 2, *Thank you for inviting me to your party last week*, and remove *for
+# inviting* and *last*. Write down the source and the target before you run the cell. (`</s>` is the end of a text.)
+
+# %%
+words = ["Thank", "you", "for", "inviting", "me", "to", "your", "party", "last", "week", "</s>", "<0>", "<1>", "<2>"]
+sentence, sentinels = np.arange(10), np.array([11, 12, 13])
+source, target = corrupt_spans(sentence, np.isin(sentence, [2, 3, 8]), sentinels, end=10)
+print("source:", *(words[token] for token in source))
+print("target:", *(words[token] for token in target))
+
+# %% [markdown]
+# 15% of the tokens are removed, in spans of 3 tokens on average. The numbers are fixed; where the spans are, and how long each
+# of them is, is drawn at random.
+#
+# **Prediction.** A text has 100 tokens. How many spans are removed? How long are the source and the target, with sentinels and
+# ends?
+
+# %% tags=["prediction"]
+removed = choose_spans(100, np.random.default_rng(0))
+source, target = corrupt_spans(np.arange(100), removed, np.arange(1000, 1100), end=1)
+print(int(removed.sum()), "tokens in", int((source >= 1000).sum()), "spans")
+print("length of the source", len(source), "and of the target", len(target))
+print("".join("▁" if gone else "·" for gone in removed))
+
+# %% [markdown]
+# The source has the other tokens, 5 sentinels and the end. The target has the 15 removed tokens, 6 sentinels and the end. So
+# the target, which the decoder predicts token by token, is short, and the source is shorter than the text. This is one reason
+# for spans: with a sentinel for each single token, both would be longer, and training would take more time.
+#
 # ## Exercises
 
 # %%
@@ -410,4 +447,5 @@ print(f"{equations.cross_entropy(perfect, torch.tensor([0])).item():.3f}")
 # - Taylor 1953, *Cloze procedure*: the same task for people.
 # - Liu et al. 2019, *RoBERTa*: which parts of the recipe matter.
 # - Clark et al. 2020, *ELECTRA*: what learning from all tokens is worth.
+# - Raffel et al. 2020, *T5*, section 3: objectives of pretraining compared, with spans of several lengths.
 # - Next: lesson 10, the steps of the optimizer.
