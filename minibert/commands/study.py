@@ -83,7 +83,7 @@ class Study(SubjectOptions):
     """Layers that the page shows in full, such as 0,3, or all. Default: all layers of a small model; of a large model, the
     layer of --step, or else the first one. Of the other layers, the page has the attention weights."""
     live: bool = False
-    """The page of --out computes its numbers: of any text, and with changes in the network. Default for a BERT that is small
+    """The page of --out computes its numbers: of any text, and with changes in the network. Default for a network that is small
     enough. If the page cannot compute the network, the exit code is 1."""
     recorded: bool = False
     """The page of --out shows the numbers of this forward pass only."""
