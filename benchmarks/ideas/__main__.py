@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "continual": ("continual",),
     "distillation": ("distillation",),
     "masks": ("masks",),
+    "replaced_tokens": ("replaced_tokens",),
     "sharing": ("sharing",),
     "sentence_pairs": ("sentence_pairs",),
 }
@@ -29,9 +30,9 @@ INTRODUCTION = """# What each idea is worth
 Each section is one experiment: a question, what a paper measured, and what small networks show on two cores. All of them use
 the text of the quickstart, the docstrings of Python and torch. The networks have four layers of width 128 with four heads, and
 are pretrained for 1,000 steps of 2,048 tokens. The task is to find the family of modules, one of nine, that a docstring is
-from, with 100 labeled texts for each. "Which tokens are masked" and the sections after it need many networks. These
-have the two layers of the quickstart, and are pretrained for 400 steps of 1,024 tokens: so few that they learn hardly any
-context. More steps (`STEPS` in benchmarks/ideas/short_runs.py) may change what these sections say.
+from, with 100 labeled texts for each. "Which tokens are masked" and the sections after it need many networks. These have the
+two layers of the quickstart, and are pretrained for 400 steps of 1,024 tokens: so few that they learn hardly any context. More
+steps (`STEPS` in benchmarks/ideas/short_runs.py) may change what these sections say.
 
 Numbers are means over three seeds ± their standard deviation. Networks so small show less than those of the papers. The text
 under each table says only what its own numbers show.

@@ -1,4 +1,4 @@
-"""Next sentences or the order of sentences: what a network knows of one task after pretraining on the other.
+"""Next sentences or the order of sentences: the accuracy on one task with the vectors of the other one.
 
 python -m benchmarks.ideas.sentence_pairs
 
@@ -125,7 +125,7 @@ def main() -> None:
     Result(
         "sentence_pairs",
         "Next sentences or the order of sentences",
-        "Does a network that has learned one task for sentence pairs know something of the other one?",
+        "Do the vectors of a network that has learned one task for sentence pairs help with the other one?",
         "Lan et al. 2020 (table 5), accuracy of next sentence and of sentence order: 52.4 and 53.3 after masked words alone, "
         "90.5 and 52.0 with next sentences, 78.9 and 86.5 with sentence order. Average of five tasks: 79.0, 79.2 and 80.1.",
         table,
