@@ -14,6 +14,7 @@ from minibert.commands import main
 from minibert.model import PRESETS
 from minibert.model.t5 import T5ForConditionalGeneration
 from minibert.study.verify.stages import silent_transformers
+from tests.processes import start
 
 OPTIONS = ("--steps", "6", "--batch-size", "4", "--max-length", "16", "--vocab-size", "380", "--validation-fraction", "0.3")
 
@@ -117,3 +118,29 @@ def test_training_beats_the_unigram_baseline(capsys: pytest.CaptureFixture[str])
     baseline = float(output.split("unigram entropy ")[1].split()[0])
     loss = float(output.split("step 400, validation: target loss ")[1].split()[0])
     assert loss < 0.6 * baseline
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_two_processes_equal_one(sharding: str) -> None:
+    """The windows of a step are shared. Without dropout, the weights are those of one process up to rounding."""
+    assert pretrain(out="start") == 0
+    command = ["pretrain", "--from", "start", "--text", "corpus.txt", "--steps", "4", "--batch-size", "7", "--max-length", "16"]
+    command += [
+        "--learning-rate",
+        "1e-3",
+        "--precision",
+        "float64",
+        "--dropout",
+        "0",
+        "--sharding",
+        sharding,
+        "--device",
+        "cpu",
+    ]
+    process = start([*command, "--out", "two"], processes=2)
+    assert process.wait(timeout=300) == 0, process.communicate()[0]
+    assert main([*command, "--out", "one"]) == 0
+    one, two = (load(out).state_dict() for out in ("one", "two"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=1e-12)
