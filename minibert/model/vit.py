@@ -31,7 +31,7 @@ class ViTOutput(ModelOutput):
 
     last_hidden_state: Float[Tensor, "batch tokens width"]
     """One vector per token: the class token, then the patches."""
-    pooler_output: Float[Tensor, "batch width"] | None
+    pooler_output: Float[Tensor, "batch pooled"] | None
     """One vector per image; None without a pooler."""
 
 
@@ -166,7 +166,7 @@ class ViTModel(PretrainedViT):
     Differs: as in transformers, there is an optional pooler after equation 4.
     Steps:
         norm (batch tokens width): $$y = \mathrm{LayerNorm}(z)$$ The normalization after the last layer.
-        pooler (batch width): $$v = f(y_0 W^\top + b)$$ The pooled vector of the class token.
+        pooler (batch pooled): $$v = f(y_0 W^\top + b)$$ The pooled vector of the class token.
 
     >>> vit = ViTModel(ViTConfig(image_size=8, patch_size=4, hidden_size=48, num_hidden_layers=2))
     >>> vit(torch.rand(1, 3, 8, 8)).last_hidden_state.shape

@@ -107,6 +107,10 @@ class TestViT:
             assert tensor.abs().max() <= 1
         assert model.embeddings.class_token.weight.count_nonzero() == 120
 
+    def test_the_pooled_vector_has_a_size_of_its_own(self) -> None:
+        assert network(pooler_output_size=5, pooler_act="relu")(images()).pooler_output.shape == (3, 5)
+        assert network()(images()).pooler_output.shape == (3, 12)
+
 
 class TestFiles:
     @pytest.mark.parametrize("kind", [ViTModel, ViTForImageClassification])
