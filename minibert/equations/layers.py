@@ -57,7 +57,7 @@ def rms_norm(
     Differs: the mean is not subtracted, and there is no bias. Zhang and Sennrich have no eps; that of T5 is 1e-6, inside the
         root.
     Steps:
-        mean_square (*batch 1): $$\frac{1}{d}\sum_i x_i^2$$ The mean of the squares of each token's vector.
+        mean_square (*batch 1): $$m = \frac{1}{d}\sum_i x_i^2$$ The mean of the squares of each token's vector.
     Tests: tests/equations/test_layers.py::TestRmsNorm
     Lesson: lessons/05_encoder_layer.py
 

@@ -41,7 +41,7 @@ class BucketPositions(Positions):
     r"""A learned number for each head and each bucket of distances, which is added to the scores of all layers.
 
     Steps:
-        position_bias (1 heads queries keys): $$b^{(h)}_{ij} = T_{\mathrm{bucket}(j - i),\,h}$$ The number of each head for the
+        position_bias (1 heads queries keys): $$b_{ij} = T_{\mathrm{bucket}(j - i)}$$ The number of each head for the
             distance from each query to each key.
 
     Args:
@@ -66,14 +66,18 @@ class BucketPositions(Positions):
         buckets = relative_position_buckets(
             query_positions, key_positions, self.table.num_embeddings, self.max_distance, self.bidirectional
         )
-        return RelativePositions(score_bias=observe("position_bias", self.table(buckets).movedim(-1, -3).to(dtype)))
+        return RelativePositions(score_bias=observe("position_bias", self.table(buckets).permute(0, 3, 1, 2).to(dtype)))
 
 
 class T5Attention(MultiHeadAttention):
-    """Multi-head attention without biases, and without the division by √d_k. The heads may have any width.
+    r"""Multi-head attention without biases, and without the division by √d_k. The heads may have any width.
 
     T5 has that factor in the initial weights of the query projection instead. Here, the queries are multiplied by √d_k before
     attention divides by it. The forward pass is that of `MultiHeadAttention`.
+
+    Steps:
+        scaled_query (batch heads queries head_width): $$Q' = \sqrt{d_k}\,Q$$ The queries times √d_k, because T5 does not divide
+            the scores by it.
     """
 
     def __init__(self, config: T5Config, attention: AttentionImplementation = "auto") -> None:
@@ -89,7 +93,8 @@ class T5Attention(MultiHeadAttention):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | Sequences | None, relative_positions: RelativePositions
     ) -> Tensor:
-        return super()._attend(query * math.sqrt(query.shape[-1]), key, value, keep, relative_positions)
+        scaled = observe("scaled_query", query * math.sqrt(query.shape[-1]))
+        return super()._attend(scaled, key, value, keep, relative_positions)
 
 
 class T5FeedForward(nn.Module):
@@ -120,12 +125,12 @@ class T5FeedForward(nn.Module):
 class GatedFeedForward(nn.Module):
     r"""The feed-forward network of T5 1.1: the activated features are multiplied by others (Shazeer 2020, equation 6).
 
-    The names of the two maps, gate and up, are those of later models such as LLaMA.
+    The names of the two maps, gate and up, are those of later models such as LLaMA; their matrices are W and V in the paper.
 
     Steps:
-        gate (batch tokens intermediate): $$u = x W^\top$$ The linear map of the features that get the activation function.
+        gate (batch tokens intermediate): $$u = x W_G^\top$$ The linear map of the features that get the activation function.
         activation (batch tokens intermediate): $$a = f(u)$$ The activation function of each feature.
-        up (batch tokens intermediate): $$v = x V^\top$$ A second linear map of the tokens.
+        up (batch tokens intermediate): $$v = x W_U^\top$$ A second linear map of the tokens.
         gated (batch tokens intermediate): $$g = a \odot v$$ The product of both, feature by feature.
         feed_forward (batch tokens width): $$F = g W_2^\top$$ The last linear map, back to the width of the model.
     """

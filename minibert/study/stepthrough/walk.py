@@ -36,6 +36,8 @@ from minibert.trace import Leaf, Node, Operation, Origin, leaves
 ANY_AXES = "*batch"
 UNOBSERVED = "A result inside the code that failed. Name it with `observe` to keep it as a step."
 SCALE = r"\sqrt{d_k}"
+BIAS = r"(W\w*\^\\top) \+ b(_\w+)?$"
+"""The end of the formula of a linear map."""
 NO_PAIR = "This text has no sentence B, so the numbers say nothing about it."
 NEXT_SENTENCE, ENDS = ("B is next", "B is not next"), ("start", "end")
 """Labels of axes. In sentence-order prediction, B is not next if it comes before A."""
@@ -190,7 +192,7 @@ class StepBuilder:
             yield NO_PAIR
 
     def _with_own_symbols(self, path: str, text: StepText, expression: Node) -> StepText:
-        """Return the documentation of a step with the symbol of its own input, and the name of its own function f.
+        """Return the documentation of a step with the symbol of its own input, the name of its own function, and its own bias.
 
         If one input is not in the formula, it takes the place of a letter: of x, the module's input, or of a step that this
         forward pass does not have, such as the masked scores. An input that is computed from the others, such as their mean,
@@ -205,10 +207,16 @@ class StepBuilder:
         unnamed = [symbol for symbol in symbols if not has_symbol(right, symbol)]
         letters = [each for each in (INPUT, *self.symbols.values()) if each not in symbols and has_symbol(right, each)]
         formula = with_input(text.formula, letters[0], unnamed[0]) if letters and len(unnamed) == 1 else text.formula
+        if not any(leaf.name.endswith("bias") for leaf in leaves(expression)):
+            formula = re.sub(BIAS, r"\1", formula)
         equation = self.equations.get(expression.equation or "") if isinstance(expression, Operation) else None
         if equation is not None and (name := re.match(r"\\mathrm\{\w+\}(?=\()", equation.formula)):
             formula = formula.replace("f(", f"{name[0]}(")
-        return replace(text, formula=formula)
+        explanation = text.explanation
+        if equation is not None and equation.name == "rms_norm":  # T5 has it in the layers of other networks
+            formula = formula.replace("LayerNorm", "RMSNorm")
+            explanation = re.sub("[Ll]ayer normalization", "RMS normalization", explanation)
+        return replace(text, formula=formula, explanation=explanation)
 
     def unobserved_step(self, result: UnobservedResult) -> Step:
         """Return a result that no `observe` has named as a step."""

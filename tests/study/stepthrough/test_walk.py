@@ -30,6 +30,8 @@ from minibert import (
 )
 from minibert.model.config import POSITIONS
 from minibert.model.pretrained import PretrainedModel
+from minibert.model.t5 import T5ForConditionalGeneration
+from minibert.model.t5_config import T5Config
 from minibert.study import walk
 from minibert.study.stepthrough.arithmetic import cell, evaluate
 from minibert.study.stepthrough.step import TextStep, Walk
@@ -41,6 +43,14 @@ TEXT, PAIR = "The cat sat on the [MASK] .", "It was 中文 !"
 TOKENIZER = tokenizer_of([TEXT, PAIR])
 SIZES = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 20}
 BERT = BertConfig(**SIZES, max_position_embeddings=40)
+T5 = {
+    "hidden_size": 12,
+    "num_attention_heads": 3,
+    "head_width": 4,
+    "intermediate_size": 20,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+}
 HEADS = (
     Bert,
     BertForPreTraining,
@@ -69,6 +79,10 @@ NETWORKS = {
     "relu": lambda: random_network(Bert, replace(BERT, hidden_act="relu"), TOKENIZER),
     "silu": lambda: random_network(Bert, replace(BERT, hidden_act="silu"), TOKENIZER),
     "quick_gelu": lambda: random_network(Bert, replace(BERT, hidden_act="quick_gelu"), TOKENIZER),
+    **{
+        f"T5, {name}": lambda options=options: random_network(T5ForConditionalGeneration, T5Config(**T5 | options), TOKENIZER)
+        for name, options in {"1.0": {}, "1.1": {"is_gated": True, "tie_word_embeddings": False}}.items()
+    },
     "GPT-2": lambda: random_network(GPT2LMHeadModel, GPT2Config(**SIZES), TOKENIZER),
     **{
         f"Transformer, {positions}, {'pre' if pre_norm else 'post'}-norm": lambda positions=positions, pre_norm=pre_norm: (
@@ -122,6 +136,17 @@ def test_each_output_follows_from_the_inputs_of_its_step(make) -> None:
     steps = walk(model, TOKENIZER, TEXT, PAIR)
     check(steps)
     assert not model.training
+
+
+def test_formulas_are_those_of_the_own_parts_of_t5() -> None:
+    """Its maps have no bias, it has RMS normalization, and attention begins with larger queries."""
+    steps = walk(NETWORKS["T5, 1.0"](), TOKENIZER, TEXT, PAIR)
+    assert not any(r"^\top + b" in step.formula for step in steps.values())
+    assert steps["encoder.layers.0.attention_norm"].formula == r"n = \mathrm{RMSNorm}({e^w})"
+    assert steps["decoder.norm"].explanation.startswith("The final RMS normalization")
+    assert steps["encoder.layers.0.attention.dot_products"].formula == r"P = {Q'} K^\top"
+    query, scaled = (steps[f"encoder.layers.0.attention.{name}"].output for name in ("query", "scaled_query"))
+    torch.testing.assert_close(scaled, query * 2)
 
 
 @pytest.mark.parametrize("segments", [1, 2])
