@@ -72,6 +72,7 @@ def test_a_resumed_run_gives_the_same_bits() -> None:
     assert Path("whole/model.safetensors").read_bytes() == Path("parts/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_micro_batches_change_nothing() -> None:
     exact = ["--precision", "float64", "--dropout", "0"]
     assert pretrain(*exact, out="whole") == 0
@@ -81,6 +82,7 @@ def test_micro_batches_change_nothing() -> None:
         torch.testing.assert_close(tensor, other[name], rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_run_may_begin_with_a_checkpoint() -> None:
     """Its tokenizer and its family are used."""
     assert pretrain() == 0

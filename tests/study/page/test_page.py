@@ -112,6 +112,7 @@ def test_json_cannot_end_its_script(text):
 
 
 class TestSize:
+    @pytest.mark.slow
     def test_of_a_small_model(self):
         """At 16 tokens, the page of the preset `tiny` has at most 1.5 MB, even with BERT's number of word pieces."""
         words = " ".join(f"w{number:05}" for number in range(30_000))
@@ -140,6 +141,7 @@ class TestSize:
         sizes = [len(numbers_of(record)) for name, record in data["tensors"].items() if name.startswith("mistake ")]
         assert 0 < max(sizes) <= 512
 
+    @pytest.mark.slow
     def test_of_a_large_model(self, monkeypatch):
         """At 16 tokens, the page of 12 layers of width 768 has at most 6 MB, with BERT's number of word pieces."""
         for name in ("normal_", "uniform_"):  # random numbers take seconds, and have the size of other numbers
