@@ -106,9 +106,10 @@ def build_byte_pair_tokenizer(merges: Sequence[Merge], names: Mapping[str, str] 
 
     Args:
         merges: pairs of tokens, in the order in which they are merged.
-        names: special tokens by the names of their settings, `ROBERTA_TOKENS` or `GPT2_TOKENS`. Their ids are 0, 1, 2 …, those
-            of the 256 bytes follow, and then those of the merged tokens. With a `cls_token`, texts become `<s> A </s>`, and
-            pairs `<s> A </s></s> B </s>`. Without one, nothing is added.
+        names: special tokens by the names of their settings, `ROBERTA_TOKENS`, `GPT2_TOKENS` or `T5_TOKENS`. Their ids are
+            0, 1, 2 …, those of the 256 bytes follow, and then those of the merged tokens. With a `cls_token`, texts become
+            `<s> A </s>`, and pairs `<s> A </s></s> B </s>`. With T5's tokens, texts end with `</s>`. With those of GPT-2,
+            nothing is added.
 
     >>> build_byte_pair_tokenizer([("h", "u"), ("hu", "g")]).encode("hugs").tokens
     ['<s>', 'hug', 's', '</s>']
@@ -119,7 +120,7 @@ def build_byte_pair_tokenizer(merges: Sequence[Merge], names: Mapping[str, str] 
     tokenizer.decoder = decoders.ByteLevel()
     mask = names.get("mask_token")  # it includes the space before it, so that the next word begins with one
     tokenizer.add_special_tokens([AddedToken(token, lstrip=token == mask) for token in dict.fromkeys(names.values())])
-    if "bos_token" not in names:  # T5 has a token at the end of a text, and none at its start
+    if "eos_token" in names and "bos_token" not in names:  # T5 has a token at the end of a text, and none at its start
         tokenizer.post_processor = end_processor(tokenizer, names["eos_token"])
     if "cls_token" in names:
         tokenizer.post_processor = roberta_processor(tokenizer, names["sep_token"], names["cls_token"])
