@@ -227,6 +227,8 @@ def test_answer_positions_of_another_shape_or_type_are_rejected() -> None:
         model(IDS, start_positions=right, end_positions=right.float())
     with pytest.raises(ValueError, match="pass both start_positions and end_positions"):
         model(IDS, start_positions=right)
+    with pytest.raises(ValueError, match="pass both start_positions and end_positions"):
+        model(IDS, end_positions=right)
     outside = torch.tensor([1, 7])
     expected = model(IDS[:1], start_positions=right[:1], end_positions=right[:1]).loss
     torch.testing.assert_close(model(IDS, start_positions=outside, end_positions=torch.tensor([1, -100])).loss, expected)

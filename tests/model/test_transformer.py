@@ -640,6 +640,13 @@ class TestMarian:
         ):
             Transformer.from_pretrained(tmp_path)
 
+    def test_a_bias_of_the_output_is_rejected(self, tmp_path: Path) -> None:
+        theirs = self.theirs(0)
+        theirs.final_logits_bias[0, 3] = 0.5
+        theirs.save_pretrained(tmp_path)
+        with pytest.raises(ValueError, match="final_logits_bias is not zero, which is not supported"):
+            Transformer.from_pretrained(tmp_path)
+
     def test_unsupported_config_is_rejected(self, tmp_path: Path) -> None:
         """A config.json with another number of layers or another width, and with unsupported values."""
         random_model().float().save_pretrained(tmp_path)

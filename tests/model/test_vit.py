@@ -111,6 +111,10 @@ class TestViT:
         assert network(pooler_output_size=5, pooler_act="relu")(images()).pooler_output.shape == (3, 5)
         assert network()(images()).pooler_output.shape == (3, 12)
 
+    def test_only_the_output_of_attention_has_a_bias_without_the_three_others(self) -> None:
+        attention = network(qkv_bias=False).layers[0].attention
+        assert [name for name, _ in attention.named_parameters() if name.endswith("bias")] == ["output.bias"]
+
 
 class TestFiles:
     @pytest.mark.parametrize("kind", [ViTModel, ViTForImageClassification])
