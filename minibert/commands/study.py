@@ -257,7 +257,7 @@ def _writes_live_page(
             raise WorkFailed(f"--live: {error}") from error
         say(f"the page shows recorded numbers: {printable(str(error))}")
         return False
-    say(f"page: {printable(options.out)}")
+    say(f"page: {printable(options.out)}", "live: you can change the text and the parts of the model in the page")
     return True
 
 

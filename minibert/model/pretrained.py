@@ -104,7 +104,7 @@ class PretrainedModel(nn.Module):
     def text_config(self) -> TextConfig:
         """The config of a network whose input is token ids. Raises: ValueError for a network of something else."""
         if not isinstance(self.config, TextConfig):
-            raise ValueError(f"a {type(self).__name__} computes with {', '.join(self.random_inputs() or ())}, not with texts")
+            raise ValueError(f"a {type(self).__name__} reads {', '.join(self.random_inputs() or ())}, not texts")
         return self.config
 
     def random_inputs(self) -> dict[str, Tensor] | None:

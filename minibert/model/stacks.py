@@ -83,7 +83,7 @@ class Stack(nn.Module):
 
     Steps:
         embeddings.words (batch tokens width): $$e^w = s\,E_{\mathrm{id}}$$ The row of each token's id in the table of word
-            embeddings, times √d in the 2017 Transformer.
+            embeddings, times s: √d in the 2017 Transformer, 1 in others.
         embeddings.sum (batch tokens width): $$x = e^w + e^p$$ The sum of word embedding and position vector.
         norm (batch tokens width): $$y = \mathrm{LayerNorm}(x)$$ The final layer normalization of pre-norm layers.
     """

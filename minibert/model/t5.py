@@ -14,6 +14,7 @@ from minibert.model.encoder_decoder import EncoderDecoder
 from minibert.model.linear import Linear
 from minibert.model.t5_config import MT5Config, T5Config
 from minibert.model.t5_layers import BucketPositions, GatedFeedForward, T5Attention, T5Decoder, T5Encoder, T5FeedForward
+from minibert.observe import observe
 
 SUBLAYERS = {
     "encoder": {"attention": "layer.0.SelfAttention", "feed_forward": "layer.1.DenseReluDense"},
@@ -92,6 +93,9 @@ class T5ForConditionalGeneration(EncoderDecoder):
 
     Source: Raffel et al. 2020, section 2.1; the initial weights are those of the authors' code (Mesh TensorFlow).
     Differs: an output matrix of its own has the standard deviation 1/√d_model, so that the first scores are not large.
+    Steps:
+        scaled_output (batch tokens width): $$y' = \frac{y}{\sqrt{d}}$$ The output of the decoder divided by √d_model,
+            because the word embeddings are large.
 
     >>> config = T5Config(hidden_size=20, num_attention_heads=3, head_width=4, intermediate_size=32, vocab_size=50)
     >>> model = T5ForConditionalGeneration(config)
@@ -148,7 +152,9 @@ class T5ForConditionalGeneration(EncoderDecoder):
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         hidden = super()._decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask, cache)
-        return hidden * self.config.hidden_size**-0.5 if self.config.scale_decoder_outputs else hidden
+        if not self.config.scale_decoder_outputs:
+            return hidden
+        return observe("scaled_output", hidden * self.config.hidden_size**-0.5)
 
     @classmethod
     def convert_weights(

@@ -41,8 +41,8 @@ class BucketPositions(Positions):
     r"""A learned number for each head and each bucket of distances, which is added to the scores of all layers.
 
     Steps:
-        position_bias (1 heads queries keys): $$b_{ij} = T_{\mathrm{bucket}(j - i)}$$ The number of each head for the
-            distance from each query to each key.
+        position_bias (1 heads queries keys): $$b_{ij} = T_{\mathrm{bucket}(j - i)}$$ The number of each head for the bucket of
+            the distance from each query to each key. In a decoder, all buckets are for earlier tokens.
 
     Args:
         bidirectional: True for an encoder, with buckets for later tokens.
@@ -76,8 +76,8 @@ class T5Attention(MultiHeadAttention):
     attention divides by it. The forward pass is that of `MultiHeadAttention`.
 
     Steps:
-        scaled_query (batch heads queries head_width): $$Q' = \sqrt{d_k}\,Q$$ The queries times √d_k, because T5 does not divide
-            the scores by it.
+        scaled_query (batch heads queries head_width): $$Q' = \sqrt{d_k}\,Q$$ The queries times √d_k. The
+            scores are divided by it two steps later, so that both cancel out: T5 has no such division.
     """
 
     def __init__(self, config: T5Config, attention: AttentionImplementation = "auto") -> None:

@@ -197,10 +197,13 @@ class ViTModel(PretrainedViT):
             raise TypeError("pixel_values has whole numbers: scale them, such as pixel_values / 127.5 - 1")
         expected = (self.config.num_channels, *self.config.image_shape)
         if pixel_values.ndim != 4 or pixel_values.shape[1:] != expected or not len(pixel_values):
-            raise ValueError(
-                f"pixel_values has shape {tuple(pixel_values.shape)}, expected (batch, {', '.join(map(str, expected))}): "
-                "scale the images to this size; the positions of another size are not interpolated"
-            )
+            hint = "scale the images to this size; the positions of another size are not interpolated"
+            if pixel_values.ndim != 4 or not len(pixel_values):
+                hint = "pass a batch; for one image, that is pixel_values[None]"
+            elif pixel_values.shape[1] != expected[0]:
+                hint = "the channels come first, and there must be as many as in the config"
+            shape = tuple(pixel_values.shape)
+            raise ValueError(f"pixel_values has shape {shape}, expected (batch, {', '.join(map(str, expected))}): {hint}")
         hidden = self.embeddings(pixel_values.to(self.embeddings.projection.weight.dtype))
         hidden = observe("norm", self.norm(self.layers(hidden)))
         return ViTOutput(hidden, None if self.pooler is None else observe("pooler", self.pooler(hidden)))

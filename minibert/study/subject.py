@@ -57,7 +57,12 @@ def load_subject(
     FileNotFoundError for a missing one.
     """
     if checkpoint is not None and preset is None:
-        return load(checkpoint), load_tokenizer(checkpoint if tokenizer is None else tokenizer)
+        model = load(checkpoint)
+        try:
+            _ = model.text_config
+        except ValueError as error:
+            raise ValueError(f"{checkpoint}: {error}; look inside with `minibert.record`, as in docs/vit.md") from None
+        return model, load_tokenizer(checkpoint if tokenizer is None else tokenizer)
     if preset is None or checkpoint is not None:
         raise ValueError(f"give a checkpoint, or else a preset: {', '.join(RANDOM_NETWORKS)}")
     if preset not in RANDOM_NETWORKS:

@@ -136,7 +136,8 @@ def test_a_page_is_written_and_opened(
     monkeypatch.setattr("webbrowser.open", opened.append)
     file = tmp_path / "page.html"
     out, err = study("the cat", "--out", str(file), "--open", *layers)
-    assert (out, err) == (f"page: {file}\n", "")
+    live = "" if layers else "live: you can change the text and the parts of the model in the page\n"
+    assert (out, err) == (f"page: {file}\n{live}", "")
     assert opened == [file.as_uri()]
     assert "layers.1.attention.scores" in file.read_text(encoding="utf-8")
 
@@ -163,6 +164,7 @@ def test_kind_of_page(study: Run, tmp_path: Path, arguments: tuple[str, ...], ex
     assert out.splitlines()[0] == f"page: {file}"
     assert err == ""
     assert is_live(file) is expected
+    assert ("live: you can change" in out) is expected
 
 
 @pytest.mark.parametrize(

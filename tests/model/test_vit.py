@@ -216,11 +216,19 @@ class TestConfig:
 
 @pytest.mark.usefixtures("without_shape_checks")
 class TestRefusals:
-    @pytest.mark.parametrize("shape", [(2, 4, 6), (1, 2, 6, 4), (1, 3, 4, 6), (1, 2, 8, 12), (0, 2, 4, 6)])
-    def test_images_of_another_shape(self, shape: tuple[int, ...]) -> None:
-        with pytest.raises(
-            ValueError, match=r"expected \(batch, 2, 4, 6\): scale the images to this size; .* not interpolated"
-        ):
+    @pytest.mark.parametrize(
+        ("shape", "hint"),
+        [
+            ((2, 4, 6), r"pass a batch; for one image, that is pixel_values\[None\]"),
+            ((0, 2, 4, 6), "pass a batch"),
+            ((1, 3, 4, 6), "the channels come first, and there must be as many as in the config"),
+            ((1, 4, 6, 2), "the channels come first"),
+            ((1, 2, 6, 4), "scale the images to this size; .* not interpolated"),
+            ((1, 2, 8, 12), "scale the images to this size"),
+        ],
+    )
+    def test_images_of_another_shape(self, shape: tuple[int, ...], hint: str) -> None:
+        with pytest.raises(ValueError, match=rf"expected \(batch, 2, 4, 6\): {hint}"):
             network()(images(*shape))
 
     def test_whole_numbers_and_lists(self) -> None:
@@ -234,7 +242,7 @@ class TestRefusals:
             network(ViTForImageClassification)(images(), labels=torch.tensor([0, 1]))
 
     def test_it_has_no_text(self) -> None:
-        with pytest.raises(ValueError, match="a ViTModel computes with pixel_values, not with texts"):
+        with pytest.raises(ValueError, match="a ViTModel reads pixel_values, not texts"):
             _ = network().text_config
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minibert import BertForMaskedLM, record
+from minibert import BertForMaskedLM, ViTConfig, ViTModel, record
 from minibert.study.subject import load_subject, model_input, tokenizer_of
 from minibert.text.tokenizer import SPECIAL_TOKENS
 from tests.trained_models import write_checkpoint
@@ -20,6 +20,14 @@ class TestLoadSubject:
         assert isinstance(model, BertForMaskedLM)
         assert tokenizer.encode("one").ids == [2, 5, 3]
         assert load_subject(first, tokenizer=second)[1].encode("one").ids == [2, 6, 3]
+
+    def test_a_network_of_images_is_named_before_a_tokenizer_is_missed(self, tmp_path: Path) -> None:
+        config = ViTConfig(
+            image_size=4, patch_size=2, num_channels=1, hidden_size=8, num_attention_heads=2, num_hidden_layers=1
+        )
+        ViTModel(config).save_pretrained(tmp_path)
+        with pytest.raises(ValueError, match=rf"^{tmp_path}: a ViTModel reads pixel_values, not texts; look inside with"):
+            load_subject(str(tmp_path))
 
     @pytest.mark.parametrize("preset", PRESETS)
     def test_a_preset_has_the_same_random_weights_every_time(self, preset: str) -> None:

@@ -44,7 +44,9 @@ def make_inputs(
     """
     if (random_inputs := model.random_inputs()) is not None:
         if text is not None or ids is not None:
-            raise ValueError(f"a {type(model).__name__} computes with {', '.join(random_inputs)}: leave out --text and --ids")
+            raise ValueError(
+                f"{source}: a {type(model).__name__} reads {', '.join(random_inputs)}, not texts: leave out --text and --ids"
+            )
         return random_inputs
     configs = [model.text_config] if other is None else [model.text_config, other.text_config]
     vocab_size, positions = (min(getattr(each, name) for each in configs) for name in ("vocab_size", "max_tokens"))

@@ -55,7 +55,7 @@ def test_the_input_is_two_random_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["--text", "a"], ["--ids", "3"]])
 def test_an_image_is_no_text(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", saved(tmp_path), *arguments]) == 2
-    assert "a ViTModel computes with pixel_values: leave out --text and --ids" in capsys.readouterr().err
+    assert "a ViTModel reads pixel_values, not texts: leave out --text and --ids" in capsys.readouterr().err
 
 
 def test_two_checkpoints_and_a_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
