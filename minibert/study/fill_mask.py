@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.equations import softmax
-from minibert.model import BertForMaskedLM, BertForPreTraining, load
+from minibert.model import BertForMaskedLM, BertForPreTraining, load, read_checkpoint
 from minibert.model.modes import evaluation_mode
 from minibert.text.tokenizer import MASK, UNK, check_id, special_token, token_id
 from minibert.text.tokenizer_loading import load_tokenizer
@@ -30,6 +30,12 @@ def load_masked_lm(source: str | Path) -> tuple[BertForMaskedLM, Tokenizer]:
 
     Raises: FileNotFoundError if there is no checkpoint or no tokenizer. ValueError if there is no masked-LM head.
     """
+    checkpoint = read_checkpoint(source)
+    if not any(network.head == BertForMaskedLM.head for network in checkpoint.networks):
+        raise ValueError(
+            f"{source}: a model of type {checkpoint.model_type!r} does not predict masked words; give a checkpoint of BERT or of "
+            "one of its relatives, or use `minibert generate` for GPT-2 and T5"
+        )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*not used by")  # weights of other heads
         model = load(source, BertForMaskedLM.head, new_head=False)

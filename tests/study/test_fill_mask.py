@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 import torch
 
-from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert import Bert, BertConfig, BertForMaskedLM, BertForPreTraining, GPT2Config, GPT2LMHeadModel
 from minibert.commands import main
 from minibert.model.checkpoints import loading, weights
 from minibert.study.fill_mask import fill_mask, load_masked_lm, unknown_words
@@ -104,6 +104,13 @@ def test_a_checkpoint_without_a_masked_lm_head_is_refused(tmp_path: Path) -> Non
     """The message lists the heads that the checkpoint has."""
     Bert(CONFIG).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has no mlm head; heads found: encoder"):
+        load_masked_lm(tmp_path)
+
+
+def test_a_network_of_another_kind_is_refused(tmp_path: Path) -> None:
+    config = GPT2Config(vocab_size=9, hidden_size=8, num_attention_heads=2, num_hidden_layers=1, max_position_embeddings=8)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"a model of type 'gpt2' does not predict masked words.*`minibert generate`"):
         load_masked_lm(tmp_path)
 
 
