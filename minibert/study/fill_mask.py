@@ -33,8 +33,8 @@ def load_masked_lm(source: str | Path) -> tuple[BertForMaskedLM, Tokenizer]:
     checkpoint = read_checkpoint(source)
     if not any(network.head == BertForMaskedLM.head for network in checkpoint.networks):
         raise ValueError(
-            f"{source}: a model of type {checkpoint.model_type!r} does not predict masked words; give a checkpoint of BERT or of "
-            "one of its relatives, or use `minibert generate` for GPT-2 and T5"
+            f"{source}: a model of type {checkpoint.model_type!r} does not predict masked words; give a checkpoint of BERT or "
+            "of one of its relatives, or use `minibert generate` for GPT-2 and T5"
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*not used by")  # weights of other heads
