@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.equations import softmax
-from minibert.model import BertForMaskedLM, BertForPreTraining, load, read_checkpoint
+from minibert.model import BertForMaskedLM, BertForPreTraining, read_checkpoint
 from minibert.model.modes import evaluation_mode
 from minibert.text.tokenizer import MASK, UNK, check_id, special_token, token_id
 from minibert.text.tokenizer_loading import load_tokenizer
@@ -38,7 +38,7 @@ def load_masked_lm(source: str | Path) -> tuple[BertForMaskedLM, Tokenizer]:
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*not used by")  # weights of other heads
-        model = load(source, BertForMaskedLM.head, new_head=False)
+        model = checkpoint.load(BertForMaskedLM.head, new_head=False)
     assert isinstance(model, BertForMaskedLM)
     return model, load_tokenizer(source)
 
