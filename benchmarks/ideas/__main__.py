@@ -31,11 +31,14 @@ Each section is one experiment: a question, what a paper measured, and what smal
 the text of the quickstart, the docstrings of Python and torch. The networks have four layers of width 128 with four heads, and
 are pretrained for 1,000 steps of 2,048 tokens. The task is to find the family of modules, one of nine, that a docstring is
 from, with 100 labeled texts for each. "Which tokens are masked" and the sections after it need many networks. These have the
-two layers of the quickstart, and are pretrained for 400 steps of 1,024 tokens: so few that they learn hardly any context. More
+two layers of the quickstart, and are pretrained for 1,200 steps of 2,688 tokens, three quarters of what the quickstart does.
+The networks of "Fewer parameters" had only 400 steps of 1,024 tokens, so few that they have learned hardly any context. More
 steps (`STEPS` in benchmarks/ideas/short_runs.py) may change what these sections say.
 
-Numbers are means over three seeds ± their standard deviation. Networks so small show less than those of the papers. The text
-under each table says only what its own numbers show.
+Numbers are means over three seeds ± their standard deviation. Differences are computed before rounding. A star says that a
+difference has p < 0.05 in a paired t-test over the seeds. With three seeds, a large difference may have no star, and of many
+small ones some have a star by chance. Networks so small show less than those of the papers. The text under each table says
+only what its own numbers show.
 
 ```sh
 python -m benchmarks.ideas --run heads    # one experiment again; it trains what is missing, in runs/ideas

@@ -1,4 +1,4 @@
-"""Short pretraining, for the experiments that need many networks: 400 steps of 1,024 tokens.
+"""Short pretraining, for the experiments that need many networks: 1,200 steps of 2,688 tokens.
 
 The networks have two layers, as in the quickstart. They have a masked-LM head and no second segment in their text, unless an
 experiment says otherwise.
@@ -26,7 +26,7 @@ from minibert.training.objective import Objective
 from minibert.training.pretraining_objectives import MaskedLMObjective
 
 ModelT = TypeVar("ModelT", bound=PretrainedModel)
-STEPS, TOKENS = 400, 1024
+STEPS, TOKENS = 1200, 2688
 """Steps of pretraining, and tokens of a batch."""
 FULL_SENTENCES = replace(EXAMPLES, pairs="none")
 """Examples without a second segment, with BERT's masks."""
