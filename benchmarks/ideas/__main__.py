@@ -32,8 +32,7 @@ the text of the quickstart, the docstrings of Python and torch. The networks hav
 are pretrained for 1,000 steps of 2,048 tokens. The task is to find the family of modules, one of nine, that a docstring is
 from, with 100 labeled texts for each. "Which tokens are masked" and the sections after it need many networks. These have the
 two layers of the quickstart, and are pretrained for 1,200 steps of 2,688 tokens, three quarters of what the quickstart does.
-The networks of "Fewer parameters" had only 400 steps of 1,024 tokens, so few that they have learned hardly any context. More
-steps (`STEPS` in benchmarks/ideas/short_runs.py) may change what these sections say.
+More steps (`STEPS` in benchmarks/ideas/short_runs.py) may change what these sections say.
 
 Numbers are means over three seeds ± their standard deviation. Differences are computed before rounding. A star says that a
 difference has p < 0.05 in a paired t-test over the seeds. With three seeds, a large difference may have no star, and of many
