@@ -36,7 +36,7 @@ class Positions(nn.Module):
     """Base of the position encodings. Each acts at one of two places and leaves the other as it is."""
 
     has_score_bias = False
-    """Whether `relative` returns numbers that are added to the scores."""
+    """True if `relative` returns numbers that are added to the scores."""
 
     def add(
         self, words: Float[Tensor, "batch tokens width"], positions: Int[Tensor, "#batch tokens"]

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from minibert.kernels import AttentionImplementation, Sequences
-from minibert.model.cache import KeyValueCache
+from minibert.kernels import AttentionImplementation
 from minibert.model.checkpoints.names import NameTable
 from minibert.model.config import ModelConfig
 from minibert.model.encoder_decoder import EncoderDecoder
@@ -143,15 +142,8 @@ class T5ForConditionalGeneration(EncoderDecoder):
         """The matrix of the output layer: the word embeddings, or a matrix of its own."""
         return self.words.weight if self.output is None else self.output.weight
 
-    def _decode(
-        self,
-        decoder_input_ids: Tensor,
-        memory: Tensor,
-        attention_mask: Tensor | Sequences | None,
-        decoder_attention_mask: Tensor | None,
-        cache: KeyValueCache | None = None,
-    ) -> Tensor:
-        hidden = super()._decode(decoder_input_ids, memory, attention_mask, decoder_attention_mask, cache)
+    def _decode(self, *args: Any) -> Tensor:
+        hidden = super()._decode(*args)
         if not self.config.scale_decoder_outputs:
             return hidden
         return observe("scaled_output", hidden * self.config.hidden_size**-0.5)

@@ -33,7 +33,7 @@ from minibert.text.tokenizer_files import (
 )
 
 Scheme = Literal["always", "never"]
-"""Whether SentencePiece puts a space before the first word of a text."""
+"""SentencePiece puts a space before the first word of a text: always or never."""
 
 
 def load_tokenizer(source: str | Path) -> Tokenizer:

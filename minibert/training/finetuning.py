@@ -28,8 +28,9 @@ from minibert.training.loop import Score
 from minibert.training.objective import Objective
 from minibert.training.optimizer import adamw, warmup_constant, warmup_linear
 from minibert.training.options import DeviceOptions, FineTuningConfig
+from minibert.training.preparation import prepare_model
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
-from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+from minibert.training.run import TrainingRun
 from minibert.training.task_type import TASK_FILE, TaskType, bert_config
 from minibert.training.transfer import Transfer
 from minibert.training.transfer_report import TransferReport
@@ -124,7 +125,7 @@ class FineTuning(Generic[RowT]):
 
     def make_run(self, device_options: DeviceOptions, processes: Processes) -> TrainingRun[BertWithHead, LabeledBatch]:
         torch.manual_seed(self.config.seed)
-        model = prepare_model(self.new_model(), self.config, device_options)
+        model = prepare_model(self.new_model(), self.config.precision, device_options)
         if (adapter := make_adapter(self.config.adapter)) is not None:
             adapter.apply(model)
         run = TrainingRun(
@@ -205,15 +206,6 @@ def describe_steps(config: FineTuningConfig, steps_per_epoch: int) -> str:
         f"run: {steps:,} steps ({epochs}), batch size {config.batch_size:,}, peak learning rate{rate} "
         f"(warm-up {config.warmup_fraction:.3g} of the steps, then {decay})"
     )
-
-
-def prepare_model(model: ModelT, config: FineTuningConfig, device_options: DeviceOptions) -> ModelT:
-    """Convert a model to the type of its parameters, and choose how its encoder is computed."""
-    model.to(PARAMETER_DTYPES[config.precision])
-    model.set_recompute(device_options.recompute)
-    if device_options.compile:
-        model.get_submodule("bert").compile(dynamic=True)
-    return model
 
 
 def run_settings(model: PretrainedModel, config: FineTuningConfig, steps_per_epoch: int) -> dict[str, Any]:

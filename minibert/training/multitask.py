@@ -23,11 +23,12 @@ from minibert.text.tokenizer import save_tokenizer
 from minibert.training.checkpoints import set_seed
 from minibert.training.costs import finetuning_cost
 from minibert.training.distributed import Processes
-from minibert.training.finetuning import FineTuning, describe_steps, number_of_steps, prepare_model, run_settings
+from minibert.training.finetuning import FineTuning, describe_steps, number_of_steps, run_settings
 from minibert.training.finetuning_data import prepare_finetuning
 from minibert.training.loop import Score
 from minibert.training.objective import LossSum, Objective
 from minibert.training.options import DeviceOptions, FineTuningConfig
+from minibert.training.preparation import prepare_model
 from minibert.training.records import Column, Evaluation, TaskMetrics
 from minibert.training.run import TrainingRun
 from minibert.training.task_type import TASK_FILE, task_types
@@ -162,7 +163,7 @@ class MultiTask:
             )
         torch.manual_seed(self.config.seed)
         model = MultiTaskBert({name: task.new_model() for name, task in self.tasks.items()})
-        prepare_model(model, self.config, device_options)
+        prepare_model(model, self.config.precision, device_options)
         run = TrainingRun(
             model,
             MultiTaskExamples(self.tasks, self.config.seed),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,22 +12,28 @@ from torch import Tensor, nn
 
 from minibert.model import PRESETS, GPT2Config, GPT2LMHeadModel
 from minibert.printable import printable
-from minibert.text.from_options import open_corpus, tokenizer_in
-from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
+from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.text.packing import LINES, NextTokenBatch, PackedExamples, in_order, target_ids
-from minibert.text.splits import sufficient_validation_fraction, training_sentences
-from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
+from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import END_OF_TEXT, token_id, vocabulary_size
 from minibert.training.checkpoints import set_seed
 from minibert.training.costs import next_token_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.next_token_text import describe_text, next_token_baselines
 from minibert.training.objective import LossSum, count_targets
-from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
-from minibert.training.pretraining_families import check_fields
-from minibert.training.pretraining_start import check_pieces, check_positions, run_arguments, training_settings
+from minibert.training.options import DEFAULT_PRESET, DeviceOptions, PretrainingConfig
+from minibert.training.preparation import prepare_model
+from minibert.training.pretraining_families import for_whole_texts
+from minibert.training.pretraining_start import (
+    check_positions,
+    collect_settings,
+    continued,
+    prepare_text,
+    run_arguments,
+    start_source,
+)
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
-from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
+from minibert.training.run import TrainingRun
 
 NEXT_TOKEN = TaskMetrics(
     task="next-token",
@@ -131,21 +137,12 @@ def prepare_next_token(
 
     Raises: ValueError for text, tokenizers, options and checkpoints that cannot be used, FileNotFoundError for missing ones.
     """
-    check_examples(config.examples)
-    check_fields(config, "gpt2")
-    config, start = replace(config, family="gpt2"), None
+    config, start = for_whole_texts(config, "gpt2"), None
     if start_from is not None:
-        vocabulary = replace(vocabulary, tokenizer=start_from)
-        config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
-        start = GPT2LMHeadModel.from_pretrained(directory if (directory / STATE_FILE).is_file() else start_from)
+        config, vocabulary = continued(config, vocabulary, start_from)
+        start = GPT2LMHeadModel.from_pretrained(start_source(directory, start_from))
         check_positions(config, start, start_from)
-    corpus = open_corpus(text)
-    fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
-    sentences = training_sentences(corpus.documents, fraction)
-    tokenizer = tokenizer_in(directory, vocabulary, sentences, create_tokenizer, kind="gpt2")
-    if start is not None:
-        check_pieces(tokenizer, start, f"{start_from}")
-    train, validation = tokenize_corpus(corpus, tokenizer, fraction, LINES)
+    corpus, tokenizer, train, validation = prepare_text(text, vocabulary, directory, create_tokenizer, "gpt2", LINES, start)
     batches = in_order(validation, tokenizer, config.examples.max_length, VALIDATION_WINDOWS, VALIDATION_BATCH_SIZE)
     baselines = next_token_baselines(train, batches, tokenizer)
     lines = [
@@ -153,22 +150,8 @@ def prepare_next_token(
         *map(printable, corpus.layout),
         *describe_text(train, validation, tokenizer, baselines, text.validation_fraction),
     ]
-    settings = {
-        "task": NEXT_TOKEN.task,
-        "training": training_settings(config, start_from),
-        "vocabulary": asdict(vocabulary),
-        "corpus": {"name": corpus.name, "validation_fraction": text.validation_fraction, "digest": train.digest},
-    }
+    settings = collect_settings(NEXT_TOKEN.task, text, vocabulary, config, corpus.name, train.digest, start_from)
     return NextTokenTask(config, tokenizer, train, batches, baselines, settings, "\n  ".join(lines), start)
-
-
-def check_examples(config: ExampleConfig) -> None:
-    """Raise ValueError for a setting of masks or sentence pairs: a GPT-2 has neither."""
-    defaults = ExampleConfig(max_length=config.max_length)
-    for name in (each.name for each in fields(config)):
-        if getattr(config, name) != getattr(defaults, name):
-            option = name.replace("_", "-")
-            raise ValueError(f"--{option}: a gpt2 is trained on whole texts, without masks and sentence pairs; leave it out")
 
 
 def next_token_run(
@@ -188,12 +171,8 @@ def next_token_run(
     dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
     torch.manual_seed(config.seed)
     model = new_model(config, tokenizer, **dropout) if start is None else start.with_config(**dropout)
-    model.to(PARAMETER_DTYPES[config.precision])
-    model.set_recompute(device_options.recompute)
-    if device_options.compile:
-        model.decoder.compile(dynamic=True)
     run = TrainingRun(
-        model,
+        prepare_model(model, config.precision, device_options),
         PackedExamples(train, tokenizer, config.examples.max_length, config.seed),
         NextTokenObjective(),
         **run_arguments(config, device_options, processes),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,34 +10,34 @@ from typing import Any, ClassVar
 import torch
 from tokenizers import Tokenizer
 
-from minibert.model.bert import Bert
 from minibert.model.pretrained import PretrainedModel
 from minibert.printable import printable
 from minibert.text.batching import batches_by_count
 from minibert.text.examples import PretrainingBatch, PretrainingExamples, format_examples, masked_sentence
-from minibert.text.from_options import open_corpus, tokenizer_in
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.pair_statistics import check_labels, labeled_fraction, length_accuracy
 from minibert.text.pairs import check_pairs
-from minibert.text.splits import sufficient_validation_fraction, training_sentences
-from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
+from minibert.text.tokenized import TokenizedCorpus
 from minibert.training.checkpoints import set_seed
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.options import CONTINUED_LEARNING_RATE, DeviceOptions, PretrainingConfig
+from minibert.training.options import DeviceOptions, PretrainingConfig
+from minibert.training.preparation import prepare_model
 from minibert.training.pretraining_families import PretrainingMethod, complete, method_for
 from minibert.training.pretraining_objectives import ORIGINAL
 from minibert.training.pretraining_start import (
-    check_pieces,
+    collect_settings,
+    continued,
     load_start,
     new_model,
+    prepare_text,
     run_arguments,
+    start_source,
     trained_fields,
-    training_settings,
 )
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
 from minibert.training.reference_runs import reference_for
-from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
+from minibert.training.run import TrainingRun
 
 REPLACED_ACCURACY = Column("replaced acc.", "validation_replaced_accuracy", ".1%")
 ORIGINAL_SHARE = Column('always "original"', "validation_original_share", ".1%")
@@ -147,18 +147,11 @@ def prepare_pretraining(
     """
     start = None
     if start_from is not None:
-        vocabulary = replace(vocabulary, tokenizer=start_from)
-        config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
-        is_resumed = (directory / STATE_FILE).is_file()
-        start = load_start(directory if is_resumed else start_from, config)
+        config, vocabulary = continued(config, vocabulary, start_from)
+        start = load_start(start_source(directory, start_from), config)
     config = complete(config, None if start is None else start.config.model_types[0])
-    corpus, pairs = open_corpus(text), config.examples.pair_task
-    fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
-    sentences, kind = training_sentences(corpus.documents, fraction), method_for(config).tokenizer
-    tokenizer = tokenizer_in(directory, vocabulary, sentences, create_tokenizer, kind)
-    if start is not None:
-        check_pieces(tokenizer, start, f"{start_from}")
-    train, validation = tokenize_corpus(corpus, tokenizer, fraction)
+    pairs, kind = config.examples.pair_task, method_for(config).tokenizer
+    corpus, tokenizer, train, validation = prepare_text(text, vocabulary, directory, create_tokenizer, kind, start=start)
     try:
         check_pairs(train, pairs)
         labeled = labeled_fraction(train, config.examples)
@@ -189,12 +182,7 @@ def pretraining_settings(
     start_from: str | None = None,
 ) -> dict[str, Any]:
     """Collect everything that determines the results of a run, for run.json."""
-    return {
-        "task": PRETRAINING.task,
-        "training": training_settings(complete(config), start_from),
-        "vocabulary": asdict(vocabulary),
-        "corpus": {"name": corpus_name, "validation_fraction": text.validation_fraction, "digest": corpus_digest},
-    }
+    return collect_settings(PRETRAINING.task, text, vocabulary, complete(config), corpus_name, corpus_digest, start_from)
 
 
 def validation_config(config: PretrainingConfig) -> ExampleConfig:
@@ -237,14 +225,9 @@ def pretraining_run(
     config = complete(config, None if start is None else start.config.model_types[0])
     torch.manual_seed(config.seed)
     model = new_model(config, tokenizer) if start is None else start.with_config(**trained_fields(config, tokenizer))
-    model.to(PARAMETER_DTYPES[config.precision])
-    model.set_recompute(device_options.recompute)
-    if device_options.compile:
-        for encoder in (module for module in model.modules() if isinstance(module, Bert)):
-            encoder.compile(dynamic=True)
     method = method_for(config)
     run = TrainingRun(
-        model,
+        prepare_model(model, config.precision, device_options),
         PretrainingExamples(train, tokenizer, config.examples, config.seed, method.mask_share),
         method.objective,
         **run_arguments(config, device_options, processes),

@@ -10,7 +10,7 @@ from minibert.model.families import NETWORKS
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.examples import PretrainingBatch
 from minibert.text.from_options import NewTokenizer
-from minibert.text.options import PairTask
+from minibert.text.options import ExampleConfig, PairTask
 from minibert.training.costs import electra_cost, pretraining_cost
 from minibert.training.objective import Objective
 from minibert.training.options import FamilyName, PretrainingConfig
@@ -107,6 +107,25 @@ def check_fields(config: PretrainingConfig, family: str) -> None:
         having = [each for each, methods in METHODS.items() if name in _fields_of(next(iter(methods.values())))]
         if family not in having:
             raise ValueError(f"--{name.replace('_', '-')}: is for --family {' and '.join(having)}, not for {family}")
+
+
+def for_whole_texts(config: PretrainingConfig, family: FamilyName, *used: str) -> PretrainingConfig:
+    """Return the options of a run of a family that is trained on whole texts: GPT-2 or T5.
+
+    Args:
+        used: settings of examples that the family has, besides `max_length`.
+
+    Raises: ValueError for a setting of masks or sentence pairs, and for an option of other families.
+    """
+    examples, defaults = config.examples, ExampleConfig()
+    for name in (each.name for each in fields(examples) if each.name not in ("max_length", *used)):
+        if getattr(examples, name) != getattr(defaults, name):
+            option = name.replace("_", "-")
+            raise ValueError(
+                f"--{option}: a {family} is trained on whole texts, without masks and sentence pairs; leave it out"
+            )
+    check_fields(config, family)
+    return replace(config, family=family)
 
 
 def _fields_of(method: PretrainingMethod) -> set[str]:

@@ -1,9 +1,9 @@
-"""The beginning of a pretraining run: a new model, or that of a checkpoint, and the settings of its loop."""
+"""The beginning of a pretraining run: its text, a new model or that of a checkpoint, and the settings of its loop."""
 
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from tokenizers import Tokenizer
@@ -13,11 +13,17 @@ from minibert.model.checkpoints.loading import read_checkpoint
 from minibert.model.config import TextConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.text.batching import batches_by_count
+from minibert.text.corpus import Corpus
+from minibert.text.from_options import NewTokenizer, open_corpus, tokenizer_in
+from minibert.text.options import TextOptions, VocabularyOptions
+from minibert.text.splits import sufficient_validation_fraction, training_sentences
+from minibert.text.tokenized import PLAIN, Ends, TokenizedCorpus, tokenize_corpus
 from minibert.text.tokenizer import PAD, token_id, vocabulary_size
 from minibert.training.distributed import Processes
 from minibert.training.optimizer import adamw, warmup_linear
-from minibert.training.options import DEFAULT_PRESET, DeviceOptions, PretrainingConfig
+from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
 from minibert.training.pretraining_families import complete, method_for
+from minibert.training.run import STATE_FILE
 
 MICRO_BATCH_SIZE_ON_CPU = 16
 
@@ -36,6 +42,19 @@ def load_start(source: str | Path, config: PretrainingConfig) -> PretrainedModel
     return model
 
 
+def start_source(directory: Path, start_from: str) -> str | Path:
+    """Return the checkpoint that a run reads its model from: its own newest one if it is resumed, or else `start_from`."""
+    return directory if (directory / STATE_FILE).is_file() else start_from
+
+
+def continued(
+    config: PretrainingConfig, vocabulary: VocabularyOptions, start_from: str
+) -> tuple[PretrainingConfig, VocabularyOptions]:
+    """Return the options of a run that begins with a checkpoint: its tokenizer, and a smaller learning rate."""
+    learning_rate = config.learning_rate or CONTINUED_LEARNING_RATE
+    return replace(config, learning_rate=learning_rate), replace(vocabulary, tokenizer=start_from)
+
+
 def check_positions(config: PretrainingConfig, model: PretrainedModel, source: str) -> None:
     """Raise ValueError for examples that are longer than the texts of a model from `source`."""
     if config.examples.max_length > (limit := model.text_config.max_tokens):
@@ -46,6 +65,41 @@ def check_pieces(tokenizer: Tokenizer, model: PretrainedModel, source: str) -> N
     """Raise ValueError for a tokenizer with more pieces than its model from `source`."""
     if (size := vocabulary_size(tokenizer)) > (limit := model.text_config.vocab_size):
         raise ValueError(f"{source}: its tokenizer has {size:,} pieces, more than the {limit:,} of its model")
+
+
+class RunText(NamedTuple):
+    """The text of a run, with its tokenizer."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    train: TokenizedCorpus
+    validation: TokenizedCorpus
+
+
+def prepare_text(
+    text: TextOptions,
+    vocabulary: VocabularyOptions,
+    directory: Path,
+    create_tokenizer: bool,
+    kind: NewTokenizer,
+    ends: Ends = PLAIN,
+    start: PretrainedModel | None = None,
+) -> RunText:
+    """Read the text of a run, train or load its tokenizer, and tokenize. The results are stored in the cache.
+
+    Args:
+        directory, create_tokenizer: as in `prepare_pretraining`.
+        kind: kind of a new tokenizer.
+        start: model to begin with. Its tokenizer is that of `vocabulary`.
+
+    Raises: ValueError for text and tokenizers that cannot be used, FileNotFoundError if they do not exist.
+    """
+    corpus = open_corpus(text)
+    fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
+    tokenizer = tokenizer_in(directory, vocabulary, training_sentences(corpus.documents, fraction), create_tokenizer, kind)
+    if start is not None:
+        check_pieces(tokenizer, start, f"{vocabulary.tokenizer}")
+    return RunText(corpus, tokenizer, *tokenize_corpus(corpus, tokenizer, fraction, ends))
 
 
 def new_model(config: PretrainingConfig, tokenizer: Tokenizer) -> PretrainedModel:
@@ -82,8 +136,21 @@ def run_arguments(config: PretrainingConfig, device_options: DeviceOptions, proc
     }
 
 
-def training_settings(config: PretrainingConfig, start_from: str | None) -> dict[str, Any]:
-    """Return the hyperparameters of a run with their default values filled in, for run.json."""
+def collect_settings(
+    task: str,
+    text: TextOptions,
+    vocabulary: VocabularyOptions,
+    config: PretrainingConfig,
+    corpus_name: str,
+    corpus_digest: str,
+    start_from: str | None = None,
+) -> dict[str, Any]:
+    """Collect everything that determines the results of a run, for run.json, with default values filled in."""
     preset = config.preset or (DEFAULT_PRESET if start_from is None else None)
     chosen = replace(config, preset=preset, learning_rate=config.peak_learning_rate)
-    return {**asdict(chosen), "start_from": start_from}
+    return {
+        "task": task,
+        "training": {**asdict(chosen), "start_from": start_from},
+        "vocabulary": asdict(vocabulary),
+        "corpus": {"name": corpus_name, "validation_fraction": text.validation_fraction, "digest": corpus_digest},
+    }

@@ -9,7 +9,7 @@ from minibert.training.next_token import NextTokenTask, prepare_next_token
 from minibert.training.options import PretrainingConfig
 from minibert.training.pretraining import PretrainingTask, prepare_pretraining
 from minibert.training.pretraining_families import METHODS
-from minibert.training.run import STATE_FILE
+from minibert.training.pretraining_start import start_source
 from minibert.training.span_corruption import SpanCorruptionTask, prepare_span_corruption
 
 PreparedTask = PretrainingTask | NextTokenTask | SpanCorruptionTask
@@ -36,7 +36,7 @@ def prepare_task(
     """
     family: str = config.family or "bert"
     if start_from is not None:
-        family = read_checkpoint(directory if (directory / STATE_FILE).is_file() else start_from).model_type
+        family = read_checkpoint(start_source(directory, start_from)).model_type
         if family not in PREPARATIONS:
             raise ValueError(f"{start_from}: is a {family}; pretraining is for {', '.join(PREPARATIONS)}")
         if config.family not in (None, family):

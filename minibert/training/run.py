@@ -36,8 +36,6 @@ from minibert.training.objective import Objective
 from minibert.training.options import Sharding
 from minibert.training.transfer_report import TransferReport
 
-PARAMETER_DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-"""Dtype of the weights for each `precision`. With bfloat16 only matrix products are computed in bfloat16."""
 STATE_FILE = "training-state.pt"
 COMPLETE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """State dictionaries that are complete in one process, also for sharded models."""

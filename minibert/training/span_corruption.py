@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,23 +17,22 @@ from minibert.model import PRESETS
 from minibert.model.t5 import T5ForConditionalGeneration
 from minibert.model.t5_config import T5Config
 from minibert.printable import printable
-from minibert.text.from_options import open_corpus, tokenizer_in
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
 from minibert.text.parallel import ParallelBatch
 from minibert.text.spans import DOCUMENTS, END, SpanExamples
-from minibert.text.splits import sufficient_validation_fraction, training_sentences
-from minibert.text.tokenized import TokenizedCorpus, tokenize_corpus
+from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import PAD, sentinel, token_id, vocabulary_size
 from minibert.training.checkpoints import set_seed
 from minibert.training.costs import translation_cost
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.optimizer import adamw
-from minibert.training.options import CONTINUED_LEARNING_RATE, DEFAULT_PRESET, DeviceOptions, PretrainingConfig
-from minibert.training.pretraining_families import check_fields
-from minibert.training.pretraining_start import check_pieces, run_arguments, training_settings
+from minibert.training.options import DEFAULT_PRESET, DeviceOptions, PretrainingConfig
+from minibert.training.preparation import prepare_model
+from minibert.training.pretraining_families import for_whole_texts
+from minibert.training.pretraining_start import collect_settings, continued, prepare_text, run_arguments, start_source
 from minibert.training.pretraining_text import UNIFORM, UNIGRAM, describe_missing_evaluation, describe_size
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
-from minibert.training.run import PARAMETER_DTYPES, STATE_FILE, TrainingRun
+from minibert.training.run import TrainingRun
 from minibert.training.translation import TARGET_COLUMNS, TranslationObjective
 
 SPAN_CORRUPTION = TaskMetrics(task="span-corruption", term="target", columns=TARGET_COLUMNS)
@@ -107,20 +106,11 @@ def prepare_span_corruption(
 
     Raises: ValueError for text, tokenizers, options and checkpoints that cannot be used, FileNotFoundError for missing ones.
     """
-    check_examples(config.examples)
-    check_fields(config, "t5")
-    config, start = replace(config, family="t5"), None
+    config, start = for_whole_texts(config, "t5", "mlm_probability"), None
     if start_from is not None:
-        vocabulary = replace(vocabulary, tokenizer=start_from)
-        config = replace(config, learning_rate=config.learning_rate or CONTINUED_LEARNING_RATE)
-        start = T5ForConditionalGeneration.from_pretrained(directory if (directory / STATE_FILE).is_file() else start_from)
-    corpus = open_corpus(text)
-    fraction = sufficient_validation_fraction(corpus.documents, text.validation_fraction)
-    sentences = training_sentences(corpus.documents, fraction)
-    tokenizer = tokenizer_in(directory, vocabulary, sentences, create_tokenizer, kind="t5")
-    if start is not None:
-        check_pieces(tokenizer, start, f"{start_from}")
-    train, validation = tokenize_corpus(corpus, tokenizer, fraction, DOCUMENTS)
+        config, vocabulary = continued(config, vocabulary, start_from)
+        start = T5ForConditionalGeneration.from_pretrained(start_source(directory, start_from))
+    corpus, tokenizer, train, validation = prepare_text(text, vocabulary, directory, create_tokenizer, "t5", DOCUMENTS, start)
     batches = validation_batches(validation, tokenizer, config.examples)
     baselines = span_baselines(train, batches, tokenizer, config.examples)
     lines = [f"Text: {printable(corpus.name)}", *map(printable, corpus.layout), *describe_size(train, validation, tokenizer)]
@@ -129,12 +119,7 @@ def prepare_span_corruption(
         lines.append(describe_missing_evaluation(train, validation, text.validation_fraction, reason))
     losses = ", ".join(f"{name} {value:.2f}" for name, value in baselines.items())
     lines.append(f"Baselines of the validation loss, in nats per removed token: {losses}")
-    settings = {
-        "task": SPAN_CORRUPTION.task,
-        "training": training_settings(config, start_from),
-        "vocabulary": asdict(vocabulary),
-        "corpus": {"name": corpus.name, "validation_fraction": text.validation_fraction, "digest": train.digest},
-    }
+    settings = collect_settings(SPAN_CORRUPTION.task, text, vocabulary, config, corpus.name, train.digest, start_from)
     return SpanCorruptionTask(config, tokenizer, train, batches, baselines, settings, "\n  ".join(lines), start)
 
 
@@ -179,15 +164,6 @@ def _labels(batches: Sequence[ParallelBatch]) -> Tensor:
     return labels[labels != IGNORE_INDEX]
 
 
-def check_examples(config: ExampleConfig) -> None:
-    """Raise ValueError for a setting of masks or sentence pairs. The share of the removed tokens is `mlm_probability`."""
-    defaults = ExampleConfig(max_length=config.max_length, mlm_probability=config.mlm_probability)
-    for name in (each.name for each in fields(config)):
-        if getattr(config, name) != getattr(defaults, name):
-            option = name.replace("_", "-")
-            raise ValueError(f"--{option}: a t5 is trained on whole texts, without masks and sentence pairs; leave it out")
-
-
 def span_corruption_run(
     config: PretrainingConfig,
     device_options: DeviceOptions,
@@ -205,11 +181,6 @@ def span_corruption_run(
     dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
     torch.manual_seed(config.seed)
     model = new_model(config, tokenizer, **dropout) if start is None else start.with_config(**dropout)
-    model.to(PARAMETER_DTYPES[config.precision])
-    model.set_recompute(device_options.recompute)
-    if device_options.compile:
-        model.encoder.compile(dynamic=True)
-        model.decoder.compile(dynamic=True)
     # The word embeddings are √d times as large as the other matrices, and so are their steps. T5 was trained with Adafactor,
     # whose steps are relative to the size of a matrix (Shazeer and Stern 2018, section 8).
     factors = {"words.weight": model.config.hidden_size**0.5}
@@ -217,7 +188,7 @@ def span_corruption_run(
         adamw, learning_rate=config.peak_learning_rate, weight_decay=config.weight_decay, learning_rate_factors=factors
     )
     run = TrainingRun(
-        model,
+        prepare_model(model, config.precision, device_options),
         SpanExamples(train, tokenizer, config.examples.max_length, config.examples.mlm_probability, config.seed),
         TranslationObjective(label_smoothing=0.0),
         **run_arguments(config, device_options, processes) | {"optimizer": optimizer},

@@ -51,8 +51,9 @@ from minibert.training.distributed import SINGLE_PROCESS, Processes, reshard
 from minibert.training.objective import LossSum, count_targets
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
+from minibert.training.preparation import prepare_model
 from minibert.training.records import Column, Evaluation, TaskMetrics, format_metric, validation_entry
-from minibert.training.run import PARAMETER_DTYPES, TrainingRun
+from minibert.training.run import TrainingRun
 from minibert.training.translation_text import describe_parallel
 
 TARGET_COLUMNS = (
@@ -269,11 +270,7 @@ def translation_run(
         eos_token_id=token_id(tokenizer, SEP),
     )
     torch.manual_seed(config.seed)
-    model = Transformer(model_config).to(PARAMETER_DTYPES[config.precision])
-    model.set_recompute(device_options.recompute)
-    if device_options.compile:
-        model.encoder.compile(dynamic=True)
-        model.decoder.compile(dynamic=True)
+    model = prepare_model(Transformer(model_config), config.precision, device_options)
     run = TrainingRun(
         model,
         examples,

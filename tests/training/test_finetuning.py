@@ -20,9 +20,10 @@ from minibert.text.labeled.text_rows import TextRow
 from minibert.training.checkpoints import set_seed
 from minibert.training.classification import CLASSIFICATION, Classification
 from minibert.training.distributed import SINGLE_PROCESS, Processes
-from minibert.training.finetuning import _describe, describe_steps, prepare_model, run_settings, start_model, with_dropout
+from minibert.training.finetuning import _describe, describe_steps, run_settings, start_model, with_dropout
 from minibert.training.loop import Score
 from minibert.training.options import DeviceOptions, FineTuningConfig
+from minibert.training.preparation import prepare_model
 from minibert.training.records import Evaluation
 from minibert.training.tagging import Tagging
 from minibert.training.transfer_options import TransferConfig
@@ -208,7 +209,7 @@ class TestRuns:
         compiled = []
         monkeypatch.setattr(nn.Module, "compile", lambda self, **options: compiled.append((self, options)))
         options = DeviceOptions(device="cpu", recompute=is_on, compile=is_on)
-        model = prepare_model(make_task().new_model(), TRAINING, options)
+        model = prepare_model(make_task().new_model(), TRAINING.precision, options)
         assert [each.recompute for each in model.modules() if isinstance(each, LayerStack)] == [is_on]
         assert compiled == ([(model.bert, {"dynamic": True})] if is_on else [])
         assert next(model.parameters()).dtype == torch.float64

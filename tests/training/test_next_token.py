@@ -23,9 +23,10 @@ from minibert.text.packing import LINES, NextTokenBatch, PackedExamples, in_orde
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import GPT2_TOKENS, build_byte_pair_tokenizer
 from minibert.training.costs import next_token_cost
-from minibert.training.next_token import NextTokenObjective, check_examples, next_token_run, tokens_per_character
+from minibert.training.next_token import NextTokenObjective, next_token_run, tokens_per_character
 from minibert.training.next_token_text import next_token_baselines
 from minibert.training.options import DeviceOptions, PretrainingConfig
+from minibert.training.pretraining_families import for_whole_texts
 from minibert.training.run import TrainingRun
 from tests.training.test_against_transformers import LEARNING_RATE, STEPS, WEIGHT_DECAY, aligned_schedule
 
@@ -205,10 +206,11 @@ def test_cost_counts_the_products_of_the_forward_pass() -> None:
 
 
 def test_settings_of_masks_are_refused() -> None:
-    check_examples(ExampleConfig(max_length=16))
+    config = replace(CONFIG, examples=ExampleConfig(max_length=16))
+    assert for_whole_texts(config, "gpt2") == replace(config, family="gpt2")
     for name, value in {"mlm_probability": 0.2, "pairs": "none", "whole_word_masking": True, "dupe_factor": 2}.items():
         with pytest.raises(ValueError, match=f"--{name.replace('_', '-')}: a gpt2 is trained on whole texts"):
-            check_examples(replace(ExampleConfig(), **{name: value}))
+            for_whole_texts(replace(CONFIG, examples=replace(ExampleConfig(), **{name: value})), "gpt2")
 
 
 def test_an_epoch_of_a_run_has_every_token_once() -> None:
