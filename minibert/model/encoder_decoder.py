@@ -210,7 +210,7 @@ class EncoderDecoder(PretrainedModel):
             check_max_new_tokens(max_new_tokens, free_positions)
             limits = max_new_tokens
 
-        has_padding = not can_check_values(keep) or not keep.all()  # without padding, attention is faster without a mask
+        has_padding = sequences is None or not sequences.are_full  # without padding, attention is faster without a mask
 
         def step(tokens: Tensor, cache: KeyValueCache, rows: Tensor) -> Tensor:
             # Later steps read the keys and values of the memory in the cache, and need only its shape.

@@ -14,9 +14,9 @@ from minibert.text.batching import BatchSampler, IntArray, pad_rows
 from minibert.text.packing import PackedEpoch, PackedExamples
 from minibert.text.parallel import ParallelBatch
 from minibert.text.tokenized import Ends, TokenizedCorpus
-from minibert.text.tokenizer import PAD, sentinel, token_id
+from minibert.text.tokenizer import PAD, T5_TOKENS, sentinel, token_id
 
-END = "</s>"
+END = T5_TOKENS["eos_token"]
 """T5's token at the end of a source, of a target, and of a document."""
 DOCUMENTS = Ends(document=END)
 NOISE_DENSITY, MEAN_SPAN_LENGTH = 0.15, 3.0

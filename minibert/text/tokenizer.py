@@ -1,4 +1,4 @@
-"""BERT's tokenizer: Hugging Face's `tokenizers` with BERT's normalization, pre-tokenization and WordPiece model."""
+"""The tokenizers of BERT, GPT-2, RoBERTa and T5, built with Hugging Face's `tokenizers`: their stages, tokens and files."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
