@@ -20,11 +20,10 @@ class Controls {
   constructor(experiments, heads, mask, change) {
     this.change = change;
     this.mask = mask;
-    const escaped = mask?.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
-    this.words = new RegExp([...(escaped ? [escaped] : []), WORD.source].join("|"), "gu");
+    this.words = new RegExp([...(mask ? [literalPattern(mask)] : []), WORD.source].join("|"), "gu");
     this.experiment = experiments.opened;
     this.opened = experiments.opened;
-    this.isCausal = experiments.isCausal;
+    this.experiments = experiments;
     /** @type {{field: "text" | "pair", number: number}} */
     this.word = { field: "text", number: 0 };
     this.typingTimer = 0;
@@ -105,7 +104,7 @@ class Controls {
       const part = button.dataset.part ?? "";
       setAttributes(button, {
         "aria-pressed": String(!experiment.off.includes(part)),
-        disabled: part === "mask" && !this.isCausal && experiment.padding === 0,
+        disabled: part === "mask" && !this.experiments.hasMask(experiment.padding),
       });
     }
     showTemperature(inputById("attention-temperature"), experiment.attention);

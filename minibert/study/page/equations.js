@@ -1,6 +1,6 @@
-// The equations of BERT, its relatives and GPT-2. Each has the name, the arguments and the lines of its function in minibert/equations, in the same
-// order; `minibert equations NAME` shows the two together. Shapes are those of the Python code. At the end is the rule of
-// WordPiece, as in minibert/text/wordpiece_encoding.py.
+// The equations of BERT, its relatives and GPT-2. Each has the name, the arguments and the lines of its function in
+// minibert/equations, in the same order; `minibert equations NAME` shows the two together. Shapes are those of the Python code.
+// At the end is the rule of WordPiece, as in minibert/text/wordpiece_encoding.py.
 
 /**
  * Compute the softmax over the last axis: positive numbers that sum to one.

@@ -1,9 +1,10 @@
 // An experiment: a text, and what a reader changes in the network. It is kept in the hash of the address of a live page.
 
 /**
- * `off`: "scale", "positions", the residual connections "attention_residual" and "feed_forward_residual", a layer such as "1",
- * or a head such as "1.3": head 3 of layer 1; or the "mask" of the padding. `padding`: number of tokens. `attention` and `temperature`: the temperatures of attention and of the
- * predictions. `cells`: numbers by their place, such as "layers.0.attention.weights:0,1,2,3".
+ * `off`: "scale", "positions", the attention "mask", the residual connections "attention_residual" and "feed_forward_residual",
+ * a layer such as "1", or a head such as "1.3": head 3 of layer 1. `padding`: number of tokens. `attention` and `temperature`:
+ * the temperatures of attention and of the predictions. `cells`: numbers by their place, such as
+ * "layers.0.attention.weights:0,1,2,3".
  * @typedef {object} Experiment
  * @property {string} text
  * @property {string | null} pair
@@ -38,7 +39,7 @@ class Experiments {
    * @param {number[]} heads - Of each layer.
    * @param {Iterable<string>} paths - Of all tensors.
    * @param {boolean} hasPair - The network can have a sentence B.
-   * @param {boolean} hasPadding - The tokenizer has a token for it.
+   * @param {boolean} hasPadding - There can be padding behind the text.
    * @param {boolean} isCausal - The mask hides later tokens, not only padding.
    */
   constructor(opened, heads, paths, hasPair, hasPadding, isCausal) {
@@ -84,13 +85,21 @@ class Experiments {
       text: text.slice(0, MAX_TEXT),
       pair: this.hasPair && pair ? pair.slice(0, MAX_TEXT) : null,
       padding: count,
-      off: [...this.parts].filter((part) => off.includes(part) && (part !== "mask" || this.isCausal || count > 0)),
+      off: [...this.parts].filter((part) => off.includes(part) && (part !== "mask" || this.hasMask(count))),
       attention: nearest(attention, TEMPERATURES),
       temperature: nearest(temperature, TEMPERATURES),
       cells: Object.fromEntries(
         known.slice(0, MAX_CELLS).map(([place, number]) => [place, nearest(number, [-MAX_NUMBER, MAX_NUMBER])]),
       ),
     };
+  }
+
+  /**
+   * Return whether the attention mask hides a token.
+   * @param {number} padding
+   */
+  hasMask(padding) {
+    return this.isCausal || padding > 0;
   }
 
   /** @param {string} place */

@@ -1,6 +1,7 @@
 """Experiments of one click on a live page: a question, and an answer that is true for BERT and its relatives.
 
-Every claim is about the steps up to the first layer's output, or about all layers without positions.
+Some answers are true for GPT-2, too. Every claim is about the steps up to the first layer's output, or about all layers without
+positions.
 """
 
 from collections.abc import Mapping
@@ -176,7 +177,7 @@ def experiments_json(
         mask: the token [MASK], which can have another name.
         has_projection: whether a linear map leads from the embeddings to the layers.
         is_causal: whether the network is a decoder.
-        start: what stands before each text, such as a space that makes its first word the same piece as elsewhere.
+        start: characters before each text, such as a space that makes its first word the same piece as elsewhere.
     """
     found = []
     of_decoder = [_of_decoder(each) for each in (CAUSAL_MASK, *EXPERIMENTS) if each.fits_causal]

@@ -1,7 +1,13 @@
 // GPT-2, as minibert/model/gpt2.py: a decoder of pre-norm layers with a causal mask, and the prediction of the next token.
 
 /** GPT-2 with its language-modeling head. */
-class Gpt2 extends Encoder {
+class Gpt2 extends Network {
+  /** @param {NetworkData} data */
+  constructor(data) {
+    super(data);
+    this.outputMatrix = this.weights.get("output.weight") ?? this.weight("words.weight").mT;
+  }
+
   /**
    * Run the forward pass and the softmax of the prediction.
    * @param {NetworkInput} input
@@ -15,8 +21,7 @@ class Gpt2 extends Encoder {
     const keep = (changes.noMask ? all : causal_mask(ids.length)).unsqueeze(-3);
     return record(changes, () => {
       const hidden = within("decoder", () => this.decode(ids, keep));
-      const outputMatrix = this.weights.get("output.weight") ?? this.weight("words.weight").mT;
-      const logits = observe("logits", hidden.matmul(outputMatrix));
+      const logits = observe("logits", hidden.matmul(this.outputMatrix));
       const predicted = observe("predicted_logits", logits.rows(this.predictedTokens(ids)));
       observe("probabilities", softmax(predicted.div(changes.temperature ?? 1)));
     });
@@ -61,13 +66,4 @@ class Gpt2 extends Encoder {
   predictedTokens(ids) {
     return [ids.length - 1];
   }
-}
-
-/**
- * Return the network that Python wrote.
- * @param {NetworkData} data
- * @returns {Bert | Gpt2}
- */
-function networkOf(data) {
-  return data.head === "lm" ? new Gpt2(data) : new Bert(data);
 }

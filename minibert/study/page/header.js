@@ -1,5 +1,8 @@
 // The header: the title, the text, what was run, and the predictions.
 
+/** @type {Record<string, string>} Headings of predictions that differ from those of their steps. */
+const PREDICTION_TITLES = { Probabilities: "Next token after" };
+
 /**
  * Show the title, the text, what was run, and the predictions.
  * @param {Walk} walk
@@ -24,7 +27,7 @@ function showHeader(walk, address) {
     return element(
       "div",
       {},
-      element("h2", {}, `${prediction.name} `, element("bdi", {}, prediction.label)),
+      element("h2", {}, `${PREDICTION_TITLES[prediction.name] ?? prediction.name} `, element("bdi", {}, prediction.label)),
       element("ol", {}, ...links),
     );
   });

@@ -25,7 +25,7 @@ class Laboratory {
       this.heads,
       this.openedRun.tensors.keys(),
       hasPair,
-      tokenizer.pad !== null,
+      tokenizer.pad !== null && !network.isCausal, // the mask of a decoder hides no padding
       network.isCausal,
     );
   }

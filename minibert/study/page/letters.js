@@ -30,6 +30,14 @@ function charactersOf(ranges) {
 }
 
 /**
+ * Return the source of an expression for a text as it is.
+ * @param {string} text
+ */
+function literalPattern(text) {
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+}
+
+/**
  * Return the characters of a text with their places.
  * @param {string} text
  * @param {number} start - The place of the first one.

@@ -1,10 +1,11 @@
 """A live page: a step-through whose numbers the browser computes, of any text and after any change.
 
-The page has the network and the tokenizer as JSON, for the scripts `bert.js` and `tokens.js`.
+The page has the network and the tokenizer as JSON, for the scripts `network.js` and `tokens.js`.
 """
 
 import base64
 from collections.abc import Mapping
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.stacks import LayerStack
 from minibert.study.page.experiments import experiments_json
+from minibert.study.page.introduction import introduction
 from minibert.study.page.page import SCRIPTS, heading, page_html, read
 from minibert.study.page.templates import is_causal, step_templates
 from minibert.study.page.tokenizer_data import tokenizer_json
@@ -25,13 +27,14 @@ from minibert.text.tokenizer import MASK, special_token
 
 STUDY_FILE = "study.html"
 """The live page of a model that was trained, next to the model."""
+LIVE = "Live: this page computes every number, also after you change the text or the network."
 HEADS = frozenset({
     "encoder", "mlm", "pretraining", "nsp", "sequence-classification", "token-classification", "question-answering",
     "replaced-tokens", "lm",
 })  # fmt: skip
 """The heads that `bert_heads.js` and `gpt2.js` compute, by their names in `load`."""
 LIVE_SCRIPTS = (
-    "data", "arithmetic", "tensors", "recording", "equations", "bert", "bert_heads", "gpt2",
+    "data", "arithmetic", "tensors", "recording", "equations", "network", "bert", "bert_heads", "gpt2",
     "letters", "tokens", "wordpiece", "byte_pairs", "character_table", "unigram",
     "live_predictions", "live_changes", "live_walk", "experiment", "laboratory",
 )  # fmt: skip
@@ -69,28 +72,30 @@ def live_page(
     predictions = [path for path in softmaxes if path.endswith("probabilities")]
     config: Any = model.config
     head_width = config.hidden_size // config.num_attention_heads
+    network = network_json(model, tokenizer)
     content = {
         **heading(facts, start),
         "text": text,
         "pair": pair,
-        "network": network_json(model, tokenizer),
+        "network": network,
         "tokenizer": tokenizer_json(tokenizer),
         "templates": templates,
         "experiments": experiments_json(
             predictions,
             head_width,
             special_token(tokenizer, MASK),
-            has_projection=getattr(model.config, "projects_embeddings", False),
+            has_projection=getattr(config, "projects_embeddings", False),
             is_causal=is_causal(model),
             start=word_prefix(tokenizer),
         ),
     }
     title = text if pair is None else f"{text} / {pair}"
-    return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", controls=read("live.html"))
+    controls = Template(read("live.html")).substitute(introduction(network, tokenizer))
+    return page_html(title, content, PAGE_SCRIPTS, "page.css", "live.css", source=LIVE, controls=controls)
 
 
 def network_json(model: PretrainedModel, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return a BERT, one of its relatives or a GPT-2, with its weights in half precision; see `NetworkData` in `bert.js`.
+    """Return a BERT, one of its relatives or a GPT-2, with its weights in half precision; see `NetworkData` in `network.js`.
 
     Raises: ValueError for another head, for a weight that is too large for half precision, and for parameters of added
         modules.
@@ -118,7 +123,7 @@ def network_json(model: PretrainedModel, tokenizer: Tokenizer) -> dict[str, Any]
         "maxTokens": config.max_tokens,
         "predictsClasses": kind != "regression",
         "isMultiLabel": kind == "multi_label_classification",
-        "mask": tokenizer.token_to_id(special_token(tokenizer, MASK)),
+        "mask": None if is_causal(model) else tokenizer.token_to_id(special_token(tokenizer, MASK)),
         "tables": [_name(f"{name}.weight") for name, module in model.named_modules() if isinstance(module, nn.Embedding)],
         "weights": {_name(name): _half_precision(name, tensor) for name, tensor in model.state_dict().items()},
     }

@@ -14,16 +14,9 @@
  * @param {Record<string, TensorRecord>} tensors - Gets those that the calculation uses.
  */
 function change(step, changes, aliases, tensors) {
+  const first = firstInput((path) => path in tensors);
   for (const path of [step.path, ...aliases]) {
-    for (const { message, apply } of [
-      ...switchesOf(
-        step,
-        path,
-        changes,
-        firstInput((path) => path in tensors),
-      ),
-      ...overwrites(step, path, changes, tensors),
-    ]) {
+    for (const { message, apply } of [...switchesOf(step, path, changes, first), ...overwrites(step, path, changes, tensors)]) {
       step.explanation += ` Changed: ${message}`;
       step.expression = step.expression && apply(step.expression);
       const used = leavesOf(step.expression).filter(({ kind }) => kind === "step");

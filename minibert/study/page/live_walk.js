@@ -28,17 +28,17 @@
 class LiveWalk {
   /**
    * @param {Templates} templates
-   * @param {Bert | Gpt2} bert
+   * @param {Bert | Gpt2} network
    * @param {TextTokenizer} tokenizer
    */
-  constructor(templates, bert, tokenizer) {
+  constructor(templates, network, tokenizer) {
     this.templates = templates;
     /** The same where the mask hides padding: it is not false everywhere. @type {Templates} */
     this.maskedTemplates = JSON.parse(JSON.stringify(templates).replaceAll(", false in every cell", ""));
-    this.bert = bert;
+    this.network = network;
     this.tokenizer = tokenizer;
     this.parameters = Object.fromEntries(
-      Object.keys(templates.letters).map((name) => [name, recordOf(bert.parameter(name))]), // the numbers are not copied
+      Object.keys(templates.letters).map((name) => [name, recordOf(network.parameter(name))]), // the numbers are not copied
     );
     const axes = templates.steps.flatMap((step) => /** @type {Axis[]} */ (step.axes));
     const words = axes.find(({ labels }) => labels === "vocabulary")?.size ?? 0;
@@ -59,7 +59,7 @@ class LiveWalk {
     const tokens = this.tokenizer.encode(text, pair, padding);
     const length = tokens.length - padding;
     const input = { ids: tokens.map(({ id }) => id), segments: tokens.map(({ segment }) => segment), length };
-    return { characters: [...text, ...(pair ?? "")], tokens, length, changes, tensors: this.bert.run(input, changes) };
+    return { characters: [...text, ...(pair ?? "")], tokens, length, changes, tensors: this.network.run(input, changes) };
   }
 
   /**
@@ -73,7 +73,7 @@ class LiveWalk {
     const { formulas, overview, letters } = this.templates;
     const isMasked = run.length < run.tokens.length && !run.changes.noMask;
     const templates = isMasked ? this.maskedTemplates : this.templates;
-    const positions = this.bert.predictedTokens(run.tokens.slice(0, run.length).map(({ id }) => id));
+    const positions = this.network.predictedTokens(run.tokens.slice(0, run.length).map(({ id }) => id));
     const [n, p] = [run.tokens.length, positions.length];
     const terms = [1, n, n * n, p, n * p];
     const labels = this.labels(run, positions);
@@ -146,11 +146,11 @@ class LiveWalk {
    * @returns {Record<string, TensorRecord>}
    */
   constants({ tokens, length, changes }, terms, templates) {
-    const positions = this.bert.positions(tokens.map(({ id }) => id));
+    const positions = this.network.positions(tokens.map(({ id }) => id));
     /** @type {(place: number, shape: number[]) => boolean} The mask is true for padding, or for later tokens. */
     const isMasked = (place, shape) => {
       const keys = shape[shape.length - 1];
-      return this.bert.data.isCausal ? place % keys > Math.floor(place / keys) : place % keys >= length;
+      return this.network.data.isCausal ? place % keys > Math.floor(place / keys) : place % keys >= length;
     };
     return Object.fromEntries(
       filled(templates.constants, terms).map((/** @type {any} */ { name, shape, dtype, values }) => {

@@ -25,6 +25,7 @@ SCRIPTS = (
     "grid", "step_list", "heads", "terms", "input_map", "details", "header", "page", "main",
 )  # fmt: skip
 """The scripts, in an order in which each one uses classes of earlier ones only."""
+RECORDED = "Recorded: the numbers are those that the model computed for this text."
 COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)
 """A comment on lines of its own. The scripts of the page have none, so that a small page has more room for numbers."""
 POLICY = {
@@ -64,7 +65,7 @@ def step_through_page(
     if layers is None and layer is not None and layer not in data.layers:
         data = PageData(walk, [layer], mistakes, others)
     content = {**heading(facts, start), "text": printable(walk.title), **data.to_json()}
-    return page_html(walk.title, content, SCRIPTS, "page.css")
+    return page_html(walk.title, content, SCRIPTS, "page.css", source=RECORDED)
 
 
 def heading(facts: Mapping[str, str] | None, start: Selection | None) -> dict[str, Any]:
@@ -76,13 +77,14 @@ def heading(facts: Mapping[str, str] | None, start: Selection | None) -> dict[st
     }
 
 
-def page_html(title: str, content: object, scripts: Sequence[str], *styles: str, controls: str = "") -> str:
+def page_html(title: str, content: object, scripts: Sequence[str], *styles: str, source: str, controls: str = "") -> str:
     """Return a page as HTML.
 
     Args:
         content: the data of the scripts.
         scripts: their names, in an order in which each one uses classes of earlier ones only.
         styles: the files of the style sheets.
+        source: a sentence about the origin of the numbers.
         controls: HTML that stands under the header.
     """
     style = "".join(map(read, styles))
@@ -91,6 +93,7 @@ def page_html(title: str, content: object, scripts: Sequence[str], *styles: str,
     return Template(read("page.html")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         title=escape(f"Step through: {title}"),
+        source=source,
         controls=controls,
         style=style,
         script=script,

@@ -62,11 +62,10 @@ class Recording {
       case "feed_forward_residual":
         return changes.residualsOff?.includes("feed_forward") ? at(layer, "feed_forward") : tensor;
       case "output":
-        return changes.layersOff?.includes(layer)
-          ? layer === 0
-            ? this.at(firstInput((path) => this.tensors.has(path)))
-            : at(layer - 1, "output")
-          : tensor;
+        if (!changes.layersOff?.includes(layer)) {
+          return tensor;
+        }
+        return layer > 0 ? at(layer - 1, "output") : this.at(firstInput((path) => this.tensors.has(path)));
       default:
         return tensor;
     }

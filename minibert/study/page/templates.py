@@ -22,9 +22,9 @@ from minibert.study.stepthrough.symbols import parameter_letters
 from minibert.study.stepthrough.walk import NO_PAIR, walk
 from minibert.text.tokenizer import END_OF_TEXT, MASK, SEP, special_token
 
-SIZES = ((4, 1), (5, 1), (6, 1), (5, 2), (7, 2), (9, 4))
+SIZES: Sequence[tuple[int, int]] = ((4, 1), (5, 1), (6, 1), (5, 2), (7, 2), (9, 4))
 """Numbers of tokens and of predictions of the texts. The first five give the polynomials, which must also hold for the last."""
-CAUSAL_SIZES = ((4, 1), (5, 1), (6, 1), (9, 1))
+CAUSAL_SIZES: Sequence[tuple[int, int]] = ((4, 1), (5, 1), (6, 1), (9, 1))
 """The same for a network that predicts the next token only."""
 TEXT_LABELS = {"queries": "tokens", "keys": "tokens"}
 """The axes whose labels are those of another axis."""
@@ -34,7 +34,7 @@ OWN_LABELS = {"classes", "next_sentence", "ends"}
 
 def is_causal(model: PretrainedModel) -> bool:
     """Return True for a network that predicts the next token, in which no token attends to later ones."""
-    return model.head == "lm"
+    return getattr(model, "head", None) == "lm"
 
 
 def step_templates(model: PretrainedModel, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -49,10 +49,9 @@ def step_templates(model: PretrainedModel, tokenizer: Tokenizer) -> dict[str, An
     if positions < longest:
         raise ValueError(f"a live page needs a network with at least {longest} positions; this one has {positions}")
     plain = Tokenizer.from_str(tokenizer.to_str())  # in which [MASK] is a special token
-    mask, other = special_token(plain, MASK), special_token(plain, SEP)
-    sizes = CAUSAL_SIZES if is_causal(model) else SIZES
+    sizes, mask, other = SIZES, special_token(plain, MASK), special_token(plain, SEP)
     if is_causal(model):
-        mask = other = END_OF_TEXT
+        sizes, mask, other = CAUSAL_SIZES, END_OF_TEXT, END_OF_TEXT
         if plain.token_to_id(END_OF_TEXT) is None:
             raise ValueError(f"a live page of GPT-2 needs a tokenizer with the token {END_OF_TEXT}")
     pair = "" if any(plain.encode("", "").type_ids) else None  # so that both segments are there

@@ -24,15 +24,13 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
     kind = fields["model"]["type"]
     if kind not in KINDS:
         raise ValueError(f"a live page has no tokenizer of type {kind}, only {', '.join(KINDS)}")
-    pad = tokenizer.token_to_id(special_token(tokenizer, PAD))
-    own = KINDS[kind](tokenizer, fields)
     return {
         "type": kind,
+        **KINDS[kind](tokenizer, fields),
         "pieces": _pieces(tokenizer),
         "added": _added(tokenizer, fields),
-        "pad": pad,
+        "pad": tokenizer.token_to_id(special_token(tokenizer, PAD)),
         **_frame(tokenizer),
-        **own,
     }
 
 

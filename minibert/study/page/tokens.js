@@ -30,8 +30,8 @@ class TextTokenizer {
     this.ids = new Map(data.pieces.map((piece, id) => [piece, id]));
     this.added = new Map(data.added.map((token) => [token.content, token]));
     const longestFirst = [...this.added.keys()].sort((a, b) => b.length - a.length);
-    const escaped = longestFirst.map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    this.addedPattern = escaped.length > 0 ? new RegExp(escaped.join("|"), "gu") : /(?!)/g; // without tokens, nothing is found
+    const patterns = longestFirst.map(literalPattern);
+    this.addedPattern = patterns.length > 0 ? new RegExp(patterns.join("|"), "gu") : /(?!)/g; // without tokens, nothing is found
   }
 
   /**

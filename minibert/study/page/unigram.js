@@ -77,7 +77,7 @@ class Unigram extends TextTokenizer {
         if (metaspace.prepend_scheme === "always" && marked[0].character !== metaspace.replacement) {
           marked.unshift({ ...marked[0], character: metaspace.replacement });
         }
-        return splitBefore(marked, new RegExp(metaspace.replacement, "u"));
+        return splitBefore(marked, new RegExp(literalPattern(metaspace.replacement), "u"));
       });
   }
 

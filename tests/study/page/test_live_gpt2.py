@@ -10,11 +10,11 @@ import torch
 from tokenizers import Tokenizer
 
 from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
-from minibert.observe import Recording, record
-from minibert.study.page.live import live_page
+from minibert.study.page.live import LIVE, live_page
 from minibert.study.stepthrough.walk import walk
 from minibert.text.tokenizer import GPT2_TOKENS, build_byte_pair_tokenizer
 from tests.study.page.packing import unpacked
+from tests.study.page.test_live_families import edited
 from tests.study.page.test_live_network import check, in_javascript, rounded, with_cell, without_heads
 from tests.study.page.test_live_walk import DATA, EVALUATE
 from tests.study.page.test_live_walk import check as check_data
@@ -66,28 +66,18 @@ CHANGES: dict[str, tuple[dict[str, Any], Callable[[Callable[[str], torch.Tensor]
         lambda at: {f"{LAYER}.{n}.attention_residual": lambda _, n=n: at(f"{LAYER}.{n}.attention.output") for n in range(2)},
     ),
     "cells": ({"cells": {f"{LAYER}.0.output": {"0,0,1": 9.0}}}, lambda at: {f"{LAYER}.0.output": with_cell(1, 9.0)}),
-    "mask": (
-        {"noMask": True},
-        lambda at: {
-            f"{LAYER}.{n}.attention.masked_scores": lambda _, n=n: at(f"{LAYER}.{n}.attention.scores") for n in range(2)
-        },
-    ),
 }
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGES if name != "mask"])
+@pytest.mark.parametrize("name", CHANGES)
 def test_change(live: Callable[..., Any], name: str) -> None:
     """Each change gives the numbers of the same change in Python."""
     model, tokenizer = made()
     changes, edits = CHANGES[name]
     run = {"text": TEXTS[0]}
     before, found = in_javascript(live, model, [run, {**run, "changes": changes}], tokenizer)
-    recordings: list[Recording] = []
-    ids = torch.tensor([tokenizer.encode(TEXTS[0]).ids])
-    with torch.no_grad(), record(model, edit=edits(lambda path: recordings[0][path])) as recording:
-        recordings.append(recording)
-        model(ids, torch.ones_like(ids))
-    check({path: tensor for path, tensor in found.items() if path in recording}, {path: recording[path] for path in recording})
+    expected = edited(model, tokenizer, TEXTS[0], 0, edits)
+    check({path: tensor for path, tensor in found.items() if path in expected}, expected)
     assert any(not torch.equal(tensor, before[path]) for path, tensor in found.items())
 
 
@@ -104,7 +94,7 @@ def test_without_the_mask_the_first_token_attends_to_later_ones(live: Callable[.
 def test_calculations_after_a_change(live: Callable[..., Any]) -> None:
     """Each number follows from the shown calculation, and the first step that differs says what was changed."""
     model, tokenizer = made()
-    changes = [changes for name, (changes, _) in CHANGES.items() if name != "cells"]
+    changes = [{"noMask": True}, *(changes for name, (changes, _) in CHANGES.items() if name != "cells")]
     script = EVALUATE.replace(", null, {}, 2)", ")").replace(", null, changes, 2)", ", null, changes)")
     for steps in data_in_javascript(live, script, model, changes, tokenizer):
         assert max(step["error"] for step in steps) < 1e-4
@@ -160,8 +150,20 @@ def test_the_page_in_a_browser(tab: Any, tmp_path: Any) -> None:
     tab.page.press("#sentence", "Enter")
     best = int(walk(model, tokenizer, "the cat sat")["probabilities"].output[0].argmax())
     assert tab.page.locator("#predictions a").first.text_content() == tokenizer.id_to_token(best)
+    assert (tab.text("#predictions h2"), tab.text("#source")) == ("Next token after t", LIVE)
     assert tab.page.locator("#padding").is_hidden()
     weight = "Number(document.getElementById('result').dataset.value)"
     assert tab.page.evaluate(weight) == 0
     tab.page.click("[data-part='mask']")
     assert tab.page.evaluate(weight) > 0
+
+
+def test_a_decoder_has_no_padding_and_no_masked_words(tab: Any, tmp_path: Any) -> None:
+    """Even if the tokenizer has tokens for them: the causal mask hides no padding, and the last token predicts."""
+    model, tokenizer = made()
+    tokenizer.add_special_tokens(["[PAD]", "[MASK]"])
+    file = tmp_path / "page.html"
+    file.write_text(live_page(model, tokenizer, "the cat"), encoding="utf-8")
+    tab.open(file)
+    assert tab.page.locator("#padding").is_hidden()
+    assert tab.page.locator("#word-mask").is_hidden()

@@ -28,7 +28,6 @@ def unigram(**stages: Any) -> Tokenizer:
     ("tokenizer", "message"),
     [
         (unigram(normalizer=normalizers.Strip()), "a live page has no rule for the normalizer Strip"),
-        (unigram(normalizer=normalizers.Replace(" ", "_")), None),
         (unigram(pre_tokenizer=pre_tokenizers.Metaspace(prepend_scheme="first")), "no rule for the pre_tokenizer"),
         (unigram(pre_tokenizer=pre_tokenizers.Whitespace()), "no rule for the pre_tokenizer"),
         (unigram(byte_fallback=True), "a piece for unknown characters and without bytes"),
@@ -37,13 +36,15 @@ def unigram(**stages: Any) -> Tokenizer:
         (unigram(post_processor=processors.TemplateProcessing("$A a", "$B $A", [("a", 2)])), "no rule for ▁a a and ▁ b ▁a"),
     ],
 )
-def test_tokenizers_that_are_not_supported(tokenizer: Tokenizer, message: str | None) -> None:
+def test_tokenizers_that_are_not_supported(tokenizer: Tokenizer, message: str) -> None:
     """The message names the part that the page cannot compute."""
-    if message is None:
-        tokenizer_json(tokenizer)
-        return
     with pytest.raises(ValueError, match=re.escape(message)):
         tokenizer_json(tokenizer)
+
+
+def test_replacement_of_a_text() -> None:
+    found = tokenizer_json(unigram(normalizer=normalizers.Replace(" ", "_")))
+    assert found["normalizers"] == [{"type": "Replace", "from": " ", "to": "_"}]
 
 
 def test_special_tokens_around_texts() -> None:
@@ -68,4 +69,5 @@ def test_every_network_is_written(name: str) -> None:
 def test_gpt2_is_causal() -> None:
     config = GPT2Config(vocab_size=20, hidden_size=8, num_attention_heads=2, num_hidden_layers=2, max_position_embeddings=12)
     found = network_json(GPT2LMHeadModel(config), build_byte_pair_tokenizer([]))
+    assert found["mask"] is None
     assert (found["isCausal"], found["tables"]) == (True, ["words.weight", "decoder.positions.table.weight"])
