@@ -172,7 +172,7 @@ def _choose(words: Sequence[str], **settings: Any) -> Any:
     return tyro.extras.subcommand_cli_from_dict(
         {**kinds},
         prog=f"minibert {words[0]}" if group else "minibert",
-        description="BERT, the original Transformer and GPT-2, written by hand in PyTorch. "
+        description="BERT and its relatives, the original Transformer, GPT-2, T5 and ViT, written by hand in PyTorch. "
         "`minibert --version` prints the version.",
         args=words[1:] if group else words,
         **settings,

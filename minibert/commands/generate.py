@@ -21,7 +21,7 @@ class Generate:
     checkpoint: Positional[str]
     """A folder with a checkpoint and its tokenizer, or the id of a model on the Hugging Face hub, such as gpt2."""
     text: Annotated[Positional[str | None], arg(metavar="[TEXT]")] = None
-    """Beginning of the text. Default: the model begins a new text."""
+    """Beginning of the text; for a T5, the source. Default: the model begins a new text."""
     max_new_tokens: int | None = None
     """Maximum number of new tokens. Default: 100, or fewer if the model has no more positions."""
     temperature: float | None = None
