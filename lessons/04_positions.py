@@ -489,29 +489,31 @@ print(equations.positions_without_padding(texts, pad_id=1))
 # a **bucket** of distances.
 #
 # T5 has 32 buckets: 16 for the token itself and the tokens before it, and 16 for the tokens after it. On each side the first
-# 8 buckets are for one distance each, 0 to 7. The other 8 become wider and wider. The last one is for the distance 128 and
-# all larger ones. In between, the number of the bucket grows with the logarithm of the distance $r$:
+# 8 buckets are for one distance each, 0 to 7. The other 8 become wider and wider: the number of the bucket grows with the
+# logarithm of the distance $r$. The last one, number 15, also has all distances from 128 on:
 #
-# $$\mathrm{bucket}(r) = 8 + \left\lfloor \frac{\ln(r / 8)}{\ln(128 / 8)} \cdot 8 \right\rfloor, \qquad r \ge 8$$
+# $$\mathrm{bucket}(r) = \min\left(15,\; 8 + \left\lfloor \frac{\ln(r / 8)}{\ln(128 / 8)} \cdot 8 \right\rfloor\right),
+# \qquad r \ge 8$$
 #
-# (The brackets round down.) A decoder has no tokens after, so all 32 buckets are for the tokens before. In T5 all layers share
-# one table, and nothing is added to the word embeddings.
+# (The brackets round down.) In a decoder the tokens after are masked, so all 32 buckets are for the tokens before. In T5 all
+# layers share one table, and nothing is added to the word embeddings.
 #
 # **By hand.** For the distance 20, $\ln(20/8) = 0.916$ and $\ln(16) = 2.773$. So the bucket is 8 + 2.64, rounded down: 10.
 #
-# **Prediction.** Which bucket has the token 20 places **after** the query? And how many distances share the bucket of 100?
+# **Prediction.** Which bucket has the token 20 places **after** the query? And how many distances are in the bucket of 50?
 
 # %% tags=["prediction"]
 query = torch.tensor([0])
 print(f"ln(20/8) = {math.log(20 / 8):.3f}, ln(16) = {math.log(16):.3f}, together {math.log(20 / 8) / math.log(16) * 8:.2f}")
-print("before:", equations.relative_position_buckets(query, torch.tensor([0, -1, -7, -8, -20, -100, -5000])).tolist()[0])
-print("after: ", equations.relative_position_buckets(query, torch.tensor([0, 1, 7, 8, 20, 100, 5000])).tolist()[0])
+print("before:", equations.relative_position_buckets(query, torch.tensor([0, -1, -7, -8, -20, -50, -5000])).tolist()[0])
+print("after: ", equations.relative_position_buckets(query, torch.tensor([0, 1, 7, 8, 20, 50, 5000])).tolist()[0])
 of_before = equations.relative_position_buckets(query, -torch.arange(128))[0]
-print("distances in the bucket of 100:", int((of_before == of_before[100]).sum()))
+in_bucket = (of_before == of_before[50]).nonzero().flatten().tolist()
+print(f"in the bucket of 50: {len(in_bucket)} distances, from {in_bucket[0]} to {in_bucket[-1]}")
 
 # %% [markdown]
-# The tokens after the query have the numbers of those before, plus 16: bucket 26. The buckets of near tokens tell exact
-# distances apart, those of far ones only rough ones: 37 distances share a bucket with 100.
+# The tokens after the query have the numbers of those before, plus 16: bucket 26. Near distances have a bucket each. Far ones
+# share: 18 distances, from 46 to 63, are in the bucket of 50. All of them get the same number.
 
 # %% [markdown]
 # ## Seen in well-known code

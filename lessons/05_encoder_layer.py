@@ -803,8 +803,8 @@ show_table(["vector", "RMSNorm", "LayerNorm"], rows)
 torch.testing.assert_close(equations.rms_norm(10 * vector, ones), equations.rms_norm(vector, ones))
 
 # %% [markdown]
-# A factor has no influence on both. A number that is added to all entries has no influence on layer normalization only:
-# RMSNorm keeps the mean. It has half of the parameters.
+# A factor changes neither of them. A number that is added to all entries changes RMSNorm, because it does not subtract the
+# mean. It does not change layer normalization. RMSNorm has half of the parameters: a gain, but no bias.
 
 # %% [markdown]
 # ## Seen in well-known code

@@ -238,8 +238,9 @@ assert (repaired - right).norm() < 1e-4 < 1e-2 < (wrong - right).norm()
 # %% [markdown]
 # ## An image as tokens
 #
-# The layers of BERT get vectors, one for each token. They do not know that there were words. ViT (Dosovitskiy et al. 2021)
-# gives them an image. It is cut into rectangles of pixels, the **patches**, and each patch becomes a token:
+# The input of BERT's layers is a vector for each token. It does not matter to them that the tokens were words. In ViT
+# (Dosovitskiy et al. 2021) the input is an image. It is cut into rectangles of pixels, the **patches**, and each patch becomes
+# a token:
 #
 # $$z_0 = [x_\mathrm{class};\; x_p^1 E;\; x_p^2 E;\; \ldots;\; x_p^N E] + E_\mathrm{pos}$$
 #
@@ -258,7 +259,7 @@ print(equations.patches(torch.arange(8.0).view(1, 2, 4), height=2, width=2).toli
 digit = torch.tensor(load_digits().images[3]).float()[None]  # (channels, height, width), with one channel
 cut = equations.patches(digit, height=2, width=2)
 print("image", tuple(digit.shape), " patches", tuple(cut.shape))
-assert torch.equal(cut.sort().values.flatten().sort().values, digit.flatten().sort().values)  # each pixel is there once
+assert torch.equal(cut.flatten().sort().values, digit.flatten().sort().values)  # each pixel is there once
 
 # %% tags=["hide-input"]
 show_figure(
@@ -278,8 +279,8 @@ as_convolution = F.conv2d(digit[None], matrix.view(5, 1, 2, 2), stride=2)[0]
 assert torch.allclose(cut @ matrix.T, as_convolution.flatten(1).T, atol=1e-4)
 
 # %% [markdown]
-# All other layers are those of BERT, normalized first (lesson 5). [The page about ViT](../docs/vit.md) trains
-# one on these digits.
+# All other layers are those of BERT in pre-norm order (lesson 5). [The page about ViT](../docs/vit.md) trains one on these
+# digits.
 #
 # ## Exercises
 

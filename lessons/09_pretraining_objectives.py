@@ -371,10 +371,10 @@ print(f"together {equations.electra_loss(torch.tensor(7.0), discriminator_loss):
 #
 # ## Spans instead of words
 #
-# T5 (Raffel et al. 2020) is an encoder with a decoder (lesson 6), and does every task as **text to text**. So is its
-# pretraining: some **spans** of a text, which are several tokens in a row, are removed. In the source, a **sentinel** stands
-# for each span: `<0>` for the first, `<1>` for the second, and so on. The target is each sentinel, and then the span that
-# belongs to it. One more sentinel ends it.
+# T5 (Raffel et al. 2020) is an encoder with a decoder (lesson 6). Every task is **text to text**, pretraining included. Some
+# **spans** of a text are removed. A span is one or more tokens in a row. In the source, a **sentinel** stands for each span:
+# `<0>` for the first, `<1>` for the second, and so on. The target is each sentinel, and then the span that belongs to it. One
+# more sentinel ends it.
 #
 # **By hand.** Take the sentence of the paper's figure 2, *Thank you for inviting me to your party last week*, and remove *for
 # inviting* and *last*. Write down the source and the target before you run the cell. (`</s>` is the end of a text.)
@@ -387,8 +387,8 @@ print("source:", *(words[token] for token in source))
 print("target:", *(words[token] for token in target))
 
 # %% [markdown]
-# 15% of the tokens are removed, in spans of 3 tokens on average. The numbers are fixed; where the spans are, and how long each
-# of them is, is drawn at random.
+# 15% of the tokens are removed, in spans of 3 tokens on average. So the number of removed tokens and the number of spans are
+# fixed. The positions and the lengths of the spans are drawn at random.
 #
 # **Prediction.** A text has 100 tokens. How many spans are removed? How long are the source and the target, with sentinels and
 # ends?

@@ -140,7 +140,7 @@ def relative_position_buckets(
     r"""Compute the number of the bucket for the distance from each query to each key.
 
     Each head has a learned number for each bucket, which is added to the scores. Half of the buckets are for one distance
-    each. The others become wider with the distance. The last one holds `max_distance` and everything beyond.
+    each. The others become wider with the distance. The last one also holds all distances from `max_distance` on.
 
     Eq: $$\mathrm{bucket}(r) = \begin{cases} r & r < m \\ \min\!\left(n - 1,\; m + \left\lfloor
         \frac{\ln(r/m)}{\ln(D/m)}\,(n - m) \right\rfloor\right) & r \ge m \end{cases}, \qquad

@@ -12,7 +12,7 @@ from minibert import load
 from minibert.commands import main
 from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.model.layer_selection import select_layers
-from minibert.text.examples import PretrainingExamples
+from minibert.text.examples import PretrainingBatch, PretrainingExamples
 from minibert.text.options import ExampleConfig, InvalidOption, TextOptions
 from minibert.text.tokenizer import save_tokenizer, vocabulary_size
 from minibert.training.checkpoints import Checkpoints
@@ -45,11 +45,16 @@ def teacher_network(**changes: object) -> BertForMaskedLM:
     return BertForMaskedLM(replace(CONFIG, **changes)).double()
 
 
-@pytest.fixture
-def batch():
-    epoch = PretrainingExamples(corpus(), TOKENIZER, EXAMPLES).epoch(0)
+def padded_batch(mask_share: float | None = None) -> PretrainingBatch:
+    """Return short and long texts, so that there is padding."""
+    epoch = PretrainingExamples(corpus(), TOKENIZER, EXAMPLES, mask_share=mask_share).epoch(0)
     order = epoch.lengths.argsort()
-    return epoch.batch(order[[0, 1, -1, -2]])  # with padding
+    return epoch.batch(order[[0, 1, -1, -2]])
+
+
+@pytest.fixture
+def batch() -> PretrainingBatch:
+    return padded_batch()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Mistakes in layer normalization, and in the residual connection before it."""
+"""Mistakes in layer normalization, in the residual connection before it, and in RMSNorm."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import add_and_norm, layer_norm, rms_norm

@@ -443,6 +443,5 @@ RELATIVE_POSITION_MISTAKES = [
         "Nothing changes: the first wide bucket begins with this distance, and has the same number.",
         "learners",
         Kind.EQUIVALENT,
-        message="",
     ),
 ]
