@@ -1,1 +1,1 @@
-"""What an idea is worth, on a small model: each module is one experiment with one table and one figure (docs/ideas.md)."""
+"""The value of an idea, on a small model: each module is one experiment with one table and one figure (docs/ideas.md)."""

@@ -29,15 +29,15 @@ INTRODUCTION = """# What each idea is worth
 
 Each section is one experiment: a question, what a paper measured, and what small networks show on two cores. All of them use
 the text of the quickstart, the docstrings of Python and torch. The networks have four layers of width 128 with four heads, and
-are pretrained for 1,000 steps of 2,048 tokens. The task is to find the family of modules, one of nine, that a docstring is
-from, with 100 labeled texts for each. "Which tokens are masked" and the sections after it need many networks. These have the
-two layers of the quickstart, and are pretrained for 1,200 steps of 2,688 tokens, three quarters of what the quickstart does.
-More steps (`STEPS` in benchmarks/ideas/short_runs.py) may change what these sections say.
+are pretrained for 1,000 steps of 2,048 tokens. The task is classification: the module of a docstring belongs to one of nine
+families, and each family has 100 labeled texts. "Which tokens are masked" and the sections after it need many networks, so
+these are smaller. They have two layers, as in the quickstart, and are pretrained for 1,200 steps of 2,688 tokens. That is three
+quarters of what the quickstart does. With more steps (`STEPS` in benchmarks/ideas/short_runs.py), the results may be different.
 
-Numbers are means over three seeds ± their standard deviation. Differences are computed before rounding. A star says that a
-difference has p < 0.05 in a paired t-test over the seeds. With three seeds, a large difference may have no star, and of many
-small ones some have a star by chance. Networks so small show less than those of the papers. The text under each table says
-only what its own numbers show.
+Numbers are means over three seeds ± their standard deviation. Differences are computed before rounding. A star marks a
+difference with p < 0.05 in a paired t-test over the seeds. With three seeds, a large difference may have no star, and some
+small differences have a star by chance. Results of such small networks can differ from those of the large ones in the papers.
+The text under each table says only what its own numbers show.
 
 ```sh
 python -m benchmarks.ideas --run heads    # one experiment again; it trains what is missing, in runs/ideas

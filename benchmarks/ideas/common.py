@@ -1,4 +1,4 @@
-"""What the experiments share: text, trained models, and the file, the table and the figure of a result.
+"""The common parts of the experiments: text, trained models, and the file, the table and the figure of a result.
 
 The text is that of the quickstart, the docstrings of Python and torch, and so are the labels: the family of modules that a
 docstring is from. The models have 4 layers of width 128 with 4 heads. Trained models are kept in runs/ideas and used again.
@@ -194,14 +194,14 @@ class Row:
 
 
 def change(row: Row, base: Row, name: str, form: str = "+.3f", factor: float = 1.0) -> str:
-    """Return the mean difference between two settings as text, with a star if it is more than chance; see `STAR`."""
+    """Return the mean difference between two settings as text, with a star if it is significant; see `STAR`."""
     pairs = [*zip(row.values[name], base.values[name], strict=True)]
     mean = factor * statistics.mean(one - other for one, other in pairs)
     is_clear = len({one - other for one, other in pairs}) > 1 and ttest_rel(*zip(*pairs, strict=True)).pvalue < 0.05
     return f"{mean:{form}}{'*' if is_clear else ''}"
 
 
-STAR = "A star means p < 0.05 in a paired t-test over the seeds; the other differences can be chance."
+STAR = "A star means p < 0.05 in a paired t-test over the seeds; the other differences may be due to chance."
 
 
 @dataclass(frozen=True)
@@ -212,12 +212,12 @@ class Result:
     title: str
     question: str
     paper: str
-    """What the paper measured."""
+    """Results of the paper."""
     rows: list[Row]
     forms: dict[str, str]
     """Names of the values in the table, with their formats."""
     finding: Callable[[list[Row]], str] = field(repr=False, default=lambda rows: "")
-    """What our numbers say, in a sentence made from them."""
+    """A function that describes the rows in sentences."""
 
     def table(self) -> str:
         """Return the table as Markdown."""

@@ -1,4 +1,4 @@
-"""Which tokens are masked, how many, and by what: choices of BERT that later papers have tried again.
+"""Masking: the number of masked tokens, what replaces them, and other choices of BERT that later papers have changed.
 
 python -m benchmarks.ideas.masks
 
@@ -46,7 +46,7 @@ WAYS = {
     "part of the text, dynamic": Masks("masks-dynamic", FULL_SENTENCES, is_part=True),
     "part of the text, static": Masks("masks-static", replace(FULL_SENTENCES, dupe_factor=1), is_part=True),
 }
-"""What differs from the first line."""
+"""The ways to mask. Each differs from the first one in one setting."""
 
 
 @cache
@@ -85,10 +85,10 @@ def main() -> None:
     Result(
         "masks",
         "Which tokens are masked",
-        "How many tokens should be masked, and by what? Do whole words, or other masks in each epoch, help? With BERT's masks, "
-        "some tokens that are predicted are still in the text, and can be copied. So there is a loss with [MASK] alone, too. "
-        "The last two networks see a sixteenth of the text many times, with new masks in each epoch (dynamic), or always the "
-        "same (static).",
+        "How many tokens should be masked, and what should replace them? Is it better to mask whole words, or to draw new "
+        "masks in each epoch? With BERT's masks, some of the predicted tokens are still in the text and can be copied. So "
+        "there is also a loss with [MASK] alone. The last two networks are trained on one sixteenth of the text for many "
+        "epochs, with new masks in each epoch (dynamic) or always the same masks (static).",
         "Wettig et al. 2023: 40% is better than 15% for networks as large as BERT-large, on GLUE and SQuAD. Devlin et al. 2019 "
         "(table 8), MNLI: 84.2 for 80/10/10 and 84.3 for 100% [MASK]. Whole words (the README of BERT's code), BERT-large on "
         "MNLI: 87.07 instead of 86.05. Liu et al. 2019 (table 1), MNLI: 84.0 for dynamic and 84.3 for static masks.",
@@ -101,16 +101,18 @@ def main() -> None:
 def finding(rows: list[Row]) -> str:
     """Compare with BERT's masks, and static masks with dynamic ones."""
     none, bert, *others, dynamic, static = rows
+    only = next(row for row in others if row.setting["masks"] == "100% [MASK]")
     losses = ", ".join(f"{change(row, bert, 'MLM loss')} for {row.setting['masks']}" for row in others)
     points = partial(change, name="accuracy", form="+.1f", factor=100)
     scores = ", ".join(f"{points(row, bert)} for {row.setting['masks']}" for row in others)
     least, without_context = min(row.mean(ONLY) for row in rows), data().baselines[UNIGRAM]
     return (
-        f"Next to BERT's masks, the loss changes by {losses}. The loss with [MASK] alone changes by "
-        f"{change(others[2], bert, ONLY)} for 100% [MASK]. The accuracy changes by {scores} (in points). BERT's masks "
-        f"change it by {points(bert, none)} next to no pretraining. On a part of the text, static masks change the loss by "
-        f"{change(static, dynamic, 'MLM loss')} and the accuracy by {points(static, dynamic)} next to dynamic ones. {STAR} The "
-        f"least loss with [MASK] alone is {least:.2f}. The loss without context, the unigram entropy, is {without_context:.2f}."
+        f"Compared with BERT's masks, the loss changes by {losses}. The loss with [MASK] alone changes by "
+        f"{change(only, bert, ONLY)} for 100% [MASK]. The accuracy changes by {scores} (in points). Compared with no "
+        f"pretraining, BERT's masks change it by {points(bert, none)}. On a part of the text, static masks change the loss by "
+        f"{change(static, dynamic, 'MLM loss')} and the accuracy by {points(static, dynamic)}, compared with dynamic ones. "
+        f"{STAR} The lowest loss with [MASK] alone is {least:.2f}. The loss without context, the unigram entropy, is "
+        f"{without_context:.2f}."
         + (" So the networks have learned hardly any context in so few steps." if least > without_context - 0.1 else "")
     )
 

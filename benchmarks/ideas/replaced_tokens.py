@@ -1,4 +1,4 @@
-"""Masked words or replaced tokens, with the same number of floating-point operations (Clark et al. 2020).
+"""Masked LM or replaced-token detection, with the same number of floating-point operations (Clark et al. 2020).
 
 python -m benchmarks.ideas.replaced_tokens
 
@@ -152,7 +152,7 @@ class Way:
 
 WAYS = {
     "no pretraining": Way("initial"),
-    "masked words (BERT)": Way("masks-15", objective=MaskedLMObjective()),
+    "masked LM (BERT)": Way("masks-15", objective=MaskedLMObjective()),
     "replaced tokens (ELECTRA)": Way("electra", partial(with_generator, ElectraWithGenerator), ElectraObjective()),
     "ELECTRA 15%": Way("electra-masked", partial(with_generator, ElectraWithGenerator), MaskedElectraObjective()),
     "All-Tokens MLM": Way("all-tokens", partial(with_generator, AllTokensMLM), AllTokensObjective()),
@@ -198,8 +198,8 @@ def main() -> None:
     Result(
         "replaced_tokens",
         "Replaced tokens",
-        "Is an encoder better that has learned to find replaced tokens, and is that because it learns from all tokens? "
-        '"ELECTRA 15%" learns from the masked tokens only. "All-Tokens MLM" predicts the original of every token.',
+        "Is replaced-token detection better for pretraining than masked LM? If so, is the reason that all tokens are targets? "
+        '"ELECTRA 15%" has the masked tokens as its only targets. "All-Tokens MLM" predicts the original of every token.',
         "Clark et al. 2020 (table 5), average of GLUE: 82.2 for BERT, 85.0 for ELECTRA, 82.4 for ELECTRA 15%, and 84.3 for "
         "All-Tokens MLM.",
         table,
@@ -209,15 +209,15 @@ def main() -> None:
 
 
 def finding(rows: list[Row]) -> str:
-    """Compare with masked words."""
+    """Compare with masked LM."""
     none, masked, electra, of_masked, all_tokens = rows
     points = partial(change, name="accuracy", form="+.1f", factor=100)
     return (
-        f"Next to masked words after the same number of operations, the accuracy changes by {points(electra, masked)} points "
-        f"for replaced tokens, by {points(of_masked, masked)} if only the masked tokens are targets, and by "
-        f"{points(all_tokens, masked)} for the originals of all tokens. All tokens as targets change it by "
-        f"{points(electra, of_masked)} next to the masked ones, and masked words by {points(masked, none)} next to no "
-        f"pretraining. {STAR} All ways have the learning rate of the quickstart, which was chosen for masked words."
+        f"Compared with masked LM after the same number of operations, the accuracy changes by {points(electra, masked)} "
+        f"points for ELECTRA, by {points(of_masked, masked)} for ELECTRA 15%, and by {points(all_tokens, masked)} for "
+        f"All-Tokens MLM. Compared with ELECTRA 15%, ELECTRA changes it by {points(electra, of_masked)}. Compared with no "
+        f"pretraining, masked LM changes it by {points(masked, none)}. {STAR} All networks are trained with the learning rate "
+        "of the quickstart, which was chosen for masked LM."
     )
 
 

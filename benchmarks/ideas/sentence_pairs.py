@@ -1,10 +1,10 @@
-"""Next sentences or the order of sentences: the accuracy on one task with the vectors of the other one.
+"""Next-sentence prediction or sentence order: the accuracy on one task with the vectors of a network trained on the other.
 
 python -m benchmarks.ideas.sentence_pairs
 
-Three networks are pretrained with masked words and next sentences (BERT), masked words and the order of sentences (ALBERT), or
-masked words alone (RoBERTa). Then they stay as they are. A logistic regression learns both tasks from their vectors: that of
-[CLS] next to the mean over all tokens. A network without training is the control.
+Three networks are pretrained with masked LM and next sentence (BERT), masked LM and sentence order (ALBERT), or masked LM alone
+(RoBERTa). Then their weights are fixed. For each task, a logistic regression is trained on their vectors: that of [CLS] and the
+mean over all tokens. A network without training is the control.
 """
 
 from dataclasses import replace
@@ -35,9 +35,9 @@ Network = BertForPreTraining | BertForMaskedLM
 TASKS: dict[PairTask, str] = {"nsp": "next sentence", "sop": "sentence order"}
 WAYS = {
     "no pretraining": "initial",
-    "masked words alone": "masks-30",
-    "with next sentences": "nsp",
-    "with sentence order": "sop",
+    "masked LM alone": "masks-30",
+    "masked LM and next sentence": "nsp",
+    "masked LM and sentence order": "sop",
 }
 """The ways to pretrain, and the names of their networks."""
 TRAINING_PAIRS = 3000
@@ -51,14 +51,14 @@ def with_pairs() -> BertForPreTraining:
     return model
 
 
-def network(way: str, seed: int) -> Network:
+def network(name: str, seed: int) -> Network:
     """Pretrain a network in one of the ways."""
-    if way == "masked words alone":
-        return short_run("masks-30", seed, new_masked_lm, examples=replace(FULL_SENTENCES, mlm_probability=0.3))
-    if way == "no pretraining":
+    if name == "initial":
         return initial(seed)
-    task: PairTask = "nsp" if way == "with next sentences" else "sop"
-    return short_run(task, seed, with_pairs, PretrainingObjective(task), replace(TRAIN_EXAMPLES, pairs=task))
+    for task in TASKS:
+        if name == task:
+            return short_run(name, seed, with_pairs, PretrainingObjective(task), replace(TRAIN_EXAMPLES, pairs=task))
+    return short_run(name, seed, new_masked_lm, examples=replace(FULL_SENTENCES, mlm_probability=0.3))
 
 
 @torch.no_grad()
@@ -108,8 +108,8 @@ def main() -> None:
     names = (*TASKS.values(), "accuracy")
     table = [Row({"pretraining": way}, {name: [] for name in names}) for way in WAYS]
     for seed in SEEDS:
-        for row, (way, file) in zip(table, WAYS.items(), strict=True):
-            model = network(way, seed)
+        for row, file in zip(table, WAYS.values(), strict=True):
+            model = network(file, seed)
             for task, name in TASKS.items():
                 row.values[name].append(probe(model, task, seed))
             row.values["accuracy"].append(tuned_accuracy(file, seed, model))
@@ -125,11 +125,11 @@ def main() -> None:
     Result(
         "sentence_pairs",
         "Next sentences or the order of sentences",
-        "Do the vectors of a network that has learned one task for sentence pairs help with the other one? A logistic "
-        "regression on the vectors of a pair answers both. The last column is the task of the other sections, after "
-        "fine-tuning.",
-        "Lan et al. 2020 (table 5), accuracy of next sentence and of sentence order: 52.4 and 53.3 after masked words alone, "
-        "90.5 and 52.0 with next sentences, 78.9 and 86.5 with sentence order. Average of five tasks: 79.0, 79.2 and 80.1.",
+        "A network is pretrained on one task for sentence pairs. Are its vectors useful for the other task, too? For each "
+        "task, a logistic regression is trained on the vectors of pairs. The last column is the accuracy of the other "
+        "sections, after fine-tuning on classes.",
+        "Lan et al. 2020 (table 5), accuracy of next sentence and of sentence order: 52.4 and 53.3 for masked LM alone, 90.5 "
+        "and 52.0 with next sentence, 78.9 and 86.5 with sentence order. Average of five tasks: 79.0, 79.2 and 80.1.",
         table,
         dict.fromkeys(names, ".1%"),
         partial(finding, share=share),
@@ -143,10 +143,10 @@ def finding(rows: list[Row], share: str) -> str:
     words, nsp, sop = (" and ".join(points(row, name=name) for name in TASKS.values()) for row in others)
     scores = [points(row, name="accuracy") for row in others]
     return (
-        f"The more frequent label alone gives {share}. Next to no pretraining, next sentence and sentence order change by "
-        f"{words} points after masked words alone, by {nsp} with next sentences, and by {sop} with sentence order. The "
-        f"accuracy after fine-tuning on the classes changes by {scores[0]} points after masked words alone, by {scores[1]} "
-        f"with next sentences, and by {scores[2]} with sentence order. {STAR}"
+        f"Always predicting the more frequent label gives {share}. All changes are compared with no pretraining, in points. "
+        f"The accuracies of next sentence and of sentence order change by {words} for masked LM alone, by {nsp} with next "
+        f"sentence, and by {sop} with sentence order. The accuracy after fine-tuning on classes changes by {scores[0]} for "
+        f"masked LM alone, by {scores[1]} with next sentence, and by {scores[2]} with sentence order. {STAR}"
     )
 
 

@@ -34,7 +34,7 @@ def shared(parts: tuple[str, ...]) -> BertForMaskedLM:
 
 def narrow(width: int) -> BertForMaskedLM:
     """Initialize a network with embeddings of this width, and a linear map to that of the layers."""
-    # BERT's config has no field for the width. That of ELECTRA has one, and the same layers.
+    # The config of BERT has no field for the width of the embeddings. That of ELECTRA has one, and its layers are the same.
     return new_masked_lm(ElectraConfig(**vars(short_config()), embedding_size=width))
 
 
@@ -51,7 +51,7 @@ WAYS: dict[str, tuple[str, Callable[[], BertForMaskedLM]]] = {
     "nothing, E = 16": ("narrow-16", partial(narrow, 16)),
     "nothing, but one layer": ("one-layer", shallow),
 }
-"""What the layers share; a name and a function that initializes the network."""
+"""Parts that the layers share. For each: the name of the trained networks, and a function that initializes one."""
 
 
 def parameters(model: BertForMaskedLM) -> int:
@@ -98,9 +98,9 @@ def finding(rows: list[Row]) -> str:
     least = min(row.mean(ONLY) for row in rows)
     return (
         f"The loss changes by {loss(attention, whole)} with shared attention, by {loss(feed_forward, whole)} with shared "
-        f"feed-forward networks, by {loss(everything, whole)} with both, and by {loss(narrow_one, whole)} with E = 16. Two "
-        f"layers that share all change it by {loss(everything, single)} next to one layer. {STAR} "
-        f"With [MASK] alone in the evaluation, the least loss is {least:.2f}."
+        f"feed-forward networks, by {loss(everything, whole)} with both, and by {loss(narrow_one, whole)} with E = 16. "
+        f"Compared with one layer, two layers that share all parameters change it by {loss(everything, single)}. {STAR} "
+        f"With [MASK] alone in the evaluation, the lowest loss is {least:.2f}."
     )
 
 

@@ -6,13 +6,10 @@ from torch import Tensor
 
 from benchmarks.ideas import replaced_tokens, short_runs
 from minibert.equations import IGNORE_INDEX, binary_cross_entropy
-from minibert.text.examples import PretrainingBatch, PretrainingExamples
-from minibert.text.options import ExampleConfig
+from minibert.text.examples import PretrainingBatch
 from minibert.training.pretraining_objectives import ElectraObjective
 from tests.ideas.sizes import CONFIG
-from tests.training.test_pretraining import TOKENIZER, corpus
-
-EXAMPLES = ExampleConfig(max_length=16, pairs="none")
+from tests.training.test_distillation import padded_batch
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +20,7 @@ def _small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def batch() -> PretrainingBatch:
-    epoch = PretrainingExamples(corpus(), TOKENIZER, EXAMPLES, mask_share=replaced_tokens.MASK_SHARE).epoch(0)
-    order = epoch.lengths.argsort()
-    return epoch.batch(order[[0, 1, -1, -2]])  # with padding
+    return padded_batch(replaced_tokens.MASK_SHARE)
 
 
 def log_probabilities(model: replaced_tokens.AllTokensMLM, corrupted: Tensor, batch: PretrainingBatch) -> Tensor:
@@ -82,7 +77,7 @@ def test_operations_of_all_ways(batch: PretrainingBatch) -> None:
     """A discriminator comes with its generator. A prediction of all tokens adds the head at every token."""
     bert, electra, all_tokens = (
         replaced_tokens.operations(replaced_tokens.WAYS[way].network(), [batch, batch])
-        for way in ("masked words (BERT)", "replaced tokens (ELECTRA)", "All-Tokens MLM")
+        for way in ("masked LM (BERT)", "replaced tokens (ELECTRA)", "All-Tokens MLM")
     )
     assert bert < electra
     assert all_tokens - electra == 6 * int(batch.attention_mask.sum()) * 8 * (8 + CONFIG.vocab_size)

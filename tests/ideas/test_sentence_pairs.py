@@ -24,11 +24,13 @@ def test_vectors_of_sentence_pairs(network: type, monkeypatch: pytest.MonkeyPatc
     assert set(labels) <= {0, 1}
     config = ExampleConfig(max_length=16, short_seq_probability=0.0, pairs="sop", mlm_probability=0.0)
     epoch = PretrainingExamples(corpus(), TOKENIZER, config, 0).epoch(0)
-    vectors = []
+    vectors, expected = [], []
     for index in range(len(epoch.lengths)):
         one = epoch.batch(np.array([index]))
         types = one.token_type_ids if network is BertForPreTraining else None
         hidden = model.eval().bert(one.input_ids, None, types).last_hidden_state[0]
         vectors.append(torch.cat([hidden[0], hidden.mean(dim=0)]))
-    distances = torch.cdist(torch.from_numpy(found), torch.stack(vectors))
-    assert distances.min(dim=1).values.max() < 1e-6
+        expected.append(one.next_sentence_label.item())
+    nearest = torch.cdist(torch.from_numpy(found), torch.stack(vectors)).min(dim=1)
+    assert nearest.values.max() < 1e-6
+    assert labels.tolist() == [expected[index] for index in nearest.indices.tolist()]
