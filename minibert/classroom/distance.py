@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 import torch
 from torch import Tensor
 
-from minibert.classroom.exercise import Case
+from minibert.classroom.exercise import Case, Role
 from minibert.classroom.running import Outcome
 
 NO_MATCH = math.inf
@@ -14,6 +14,10 @@ NO_MATCH = math.inf
 
 SMALL_GRADIENT = 1e-3
 """Gradients whose largest number is smaller are compared with this number."""
+
+AT_LIMITS = 1.0
+"""At a limit of the formula, smaller results and gradients are compared with this number: the rounding of large scores does not
+shrink with a loss."""
 
 
 def value_distance(outcome: Outcome, other: Outcome, case: Case, changes: Set[str] = frozenset()) -> float:
@@ -24,7 +28,8 @@ def value_distance(outcome: Outcome, other: Outcome, case: Case, changes: Set[st
     if outcome.error or other.error:
         return 0.0 if outcome.error and other.error else NO_MATCH
     one, another = ({**each.outputs, **changed_arguments(each.after, changes)} for each in (outcome, other))
-    return largest_difference(summarized(one, case), summarized(another, case))
+    least = AT_LIMITS if case.role is Role.LIMIT else 0.0
+    return largest_difference(summarized(one, case), summarized(another, case), least=least)
 
 
 def changed_arguments(after: Mapping[str, Tensor], changes: Set[str]) -> dict[str, Tensor]:
@@ -32,16 +37,17 @@ def changed_arguments(after: Mapping[str, Tensor], changes: Set[str]) -> dict[st
     return {name: tensor for name, tensor in after.items() if name.partition(".")[0] in changes}
 
 
-def gradient_distance(outcome: Outcome, other: Outcome) -> float:
+def gradient_distance(outcome: Outcome, other: Outcome, case: Case) -> float:
     """Return the largest difference of the gradients, relative to the largest gradient of `other`; 0 if either has none."""
     if not outcome.gradients or not other.gradients:
         return 0.0
-    return largest_difference(outcome.gradients, other.gradients, scale=scale_of_gradients(other.gradients))
+    return largest_difference(outcome.gradients, other.gradients, scale=scale_of_gradients(other.gradients, case))
 
 
-def scale_of_gradients(gradients: Mapping[str, Tensor]) -> float:
+def scale_of_gradients(gradients: Mapping[str, Tensor], case: Case) -> float:
     """Return the size of the largest gradient. Rounding does not shrink with gradients that are almost zero."""
-    return max(_size(gradients), SMALL_GRADIENT) if any(map(Tensor.any, gradients.values())) else 1.0
+    least = AT_LIMITS if case.role is Role.LIMIT else SMALL_GRADIENT
+    return max(_size(gradients), least) if any(map(Tensor.any, gradients.values())) else 1.0
 
 
 def summarized(outputs: Mapping[str, Tensor], case: Case) -> Mapping[str, Tensor]:
@@ -54,15 +60,20 @@ def summarized(outputs: Mapping[str, Tensor], case: Case) -> Mapping[str, Tensor
         return outputs
 
 
-def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor], scale: float | None = None) -> float:
-    """Return the largest difference of tensors with the same names, relative to `scale` or to the size of `other`."""
+def largest_difference(
+    one: Mapping[str, Tensor], other: Mapping[str, Tensor], scale: float | None = None, least: float = 0.0
+) -> float:
+    """Return the largest difference of tensors with the same names, relative to `scale` or to the size of `other`.
+
+    A size below `least` counts as `least`.
+    """
     if one.keys() != other.keys():
         return NO_MATCH
-    return max((relative_difference(one[name], other[name], scale) for name in one), default=0.0)
+    return max((relative_difference(one[name], other[name], scale, least) for name in one), default=0.0)
 
 
-def relative_difference(one: Tensor, other: Tensor, scale: float | None = None) -> float:
-    """Return the largest difference of two tensors, relative to `scale` or to the largest number of `other`."""
+def relative_difference(one: Tensor, other: Tensor, scale: float | None = None, least: float = 0.0) -> float:
+    """Return the largest difference of two tensors, relative to `scale`, or to the largest number of `other` or `least`."""
     if one.shape != other.shape:
         return NO_MATCH
     one, other = one.to(torch.float64), other.to(torch.float64)
@@ -71,7 +82,7 @@ def relative_difference(one: Tensor, other: Tensor, scale: float | None = None) 
         return NO_MATCH
     if not finite.any():
         return 0.0
-    scale = _size({"": other}) if scale is None else scale
+    scale = max(_size({"": other}), least) if scale is None else scale
     return (one[finite] - other[finite]).abs().max().item() / scale
 
 

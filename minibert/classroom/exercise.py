@@ -38,6 +38,10 @@ class Role(StrEnum):
     """Another number of axes, or other sizes, that the annotations allow. Differences there are a warning."""
 
 
+LARGE_NUMBERS = 1e-4
+"""Tolerance for scores of several hundred: their rounding is 100 times that of usual scores, and their exponentials keep it."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One kind of test input."""

@@ -205,7 +205,8 @@ def gradient_distance_in(exercise: Exercise, number: int, outcome: Outcome, vari
     other = variant.gradients(number)
     if not other.gradients and reference(exercise).gradients(number).gradients:
         return NO_MATCH
-    return gradient_distance(outcome, other) * MATCH / probes(exercise)[number].case.tolerance
+    case = probes(exercise)[number].case
+    return gradient_distance(outcome, other, case) * MATCH / case.tolerance
 
 
 def distance_of_values(exercise: Exercise, outcomes: Sequence[Outcome], variant: Variant) -> float:

@@ -273,7 +273,7 @@ def _gradients(call: Answered) -> Problem | None:
             "`torch.tensor(…)` cut the graph.",
             explains=True,
         )
-    scale = scale_of_gradients(other.gradients)
+    scale = scale_of_gradients(other.gradients, call.probe.case)
     far = {name: relative_difference(own.gradients[name], gradient, scale) for name, gradient in other.gradients.items()}
     worst = max(far, key=lambda name: far[name])
     if far[worst] <= call.probe.case.tolerance:

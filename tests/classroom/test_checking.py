@@ -10,11 +10,13 @@ from torch import Tensor
 from minibert.classroom import checking
 from minibert.classroom.checking import LIST, ONLY_HIDDEN, OUTSIDE, STATE, check, check_function
 from minibert.classroom.exercise import Exercise, Role
+from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import Kind, Mistake
 from minibert.classroom.probes import Probe, probes
 from minibert.classroom.questions import Answered, Problem
 from minibert.classroom.report import Report, Stage, Verdict
 from minibert.classroom.running import LocalRunner, Outcome
+from minibert.equations import IGNORE_INDEX
 from tests.classroom.small_exercise import case, exercise, scaled
 
 USUAL = exercise()
@@ -265,3 +267,25 @@ def test_the_advice_about_a_default_names_the_one_that_is_none() -> None:
     assert checking._not_given(of, ["shift", "factor"]) == (
         "This happens only where the default shift = 0.0 and factor = None is used. Use `factor` only `if factor is not None`."
     )
+
+
+def softmax_by_logarithm(scores: Tensor) -> Tensor:
+    return torch.exp(scores - scores.logsumexp(-1, keepdim=True))
+
+
+def loss_by_softplus(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
+    right = torch.where(labels == 1, logits[..., 1] - logits[..., 0], logits[..., 0] - logits[..., 1])
+    losses = torch.nn.functional.softplus(-right).masked_fill(labels == IGNORE_INDEX, 0.0)
+    count = (labels != IGNORE_INDEX).sum().clamp(min=1)
+    return losses if reduction == "none" else losses.sum() / (1 if reduction == "sum" else count)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "seeds"),
+    [("softmax", softmax_by_logarithm, range(120, 140)), ("next_sentence_loss", loss_by_softplus, range(60, 80))],
+)
+def test_the_rounding_of_large_scores_is_no_warning(name, function, seeds) -> None:
+    """Right functions that round otherwise. With the tolerance of usual numbers, one of these seeds would be a warning."""
+    exercise = EXERCISES[name]
+    report = check_function(exercise, LocalRunner(exercise, function), seeds, find=None)
+    assert (report.verdict, report.warnings) == (Verdict.PASSED, [])

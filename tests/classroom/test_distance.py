@@ -1,6 +1,7 @@
 """The distance of two outcomes, in small numbers."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from minibert.classroom.distance import (
     summarized,
     value_distance,
 )
-from minibert.classroom.exercise import Case
+from minibert.classroom.exercise import Case, Role
 from minibert.classroom.running import Outcome
 
 CASE = Case("a case", lambda draw: {})
@@ -100,13 +101,13 @@ def test_of_random_results_a_statistic_is_compared_if_it_is_defined() -> None:
 )
 def test_gradients_are_compared_with_the_largest_of_all(gradients, scale) -> None:
     named = {str(number): numbers(*values) for number, values in enumerate(gradients)}
-    assert scale_of_gradients(named) == scale
+    assert scale_of_gradients(named, CASE) == scale
 
 
 def test_a_gradient_is_compared_if_both_have_one() -> None:
     one, other, none = Outcome(gradients={"x": numbers(1), "y": numbers(8)}), {"x": numbers(2), "y": numbers(8)}, Outcome()
-    assert gradient_distance(one, Outcome(gradients=other)) == 1 / 8
-    assert gradient_distance(one, none) == gradient_distance(none, one) == 0.0
+    assert gradient_distance(one, Outcome(gradients=other), CASE) == 1 / 8
+    assert gradient_distance(one, none, CASE) == gradient_distance(none, one, CASE) == 0.0
 
 
 def test_differences_are_infinite_where_infinite_numbers_differ() -> None:
@@ -114,3 +115,14 @@ def test_differences_are_infinite_where_infinite_numbers_differ() -> None:
     other = numbers(3, NAN, 1, INF, -INF, INF, -INF, NAN)
     assert differences(own, other).tolist() == [-2, 0, INF, 0, INF, -INF, INF, INF]
     assert differences(torch.tensor([True]), torch.tensor([False])).tolist() == [1]
+
+
+@pytest.mark.parametrize(("size", "value", "gradient"), [(0.25, 0.125, 0.125), (4.0, 0.03125, 0.03125)])
+def test_at_a_limit_rounding_does_not_shrink_with_the_result(size, value, gradient) -> None:
+    """Scores of several hundred are rounded to 1e-5, also if the loss is 1e-6."""
+    limit = replace(CASE, role=Role.LIMIT)
+    one, other = ({name: numbers(number)} for name, number in (("x", size + 0.125), ("x", size)))
+    assert value_distance(Outcome(one), Outcome(other), limit) == value
+    assert value_distance(Outcome(one), Outcome(other), CASE) == 0.125 / size
+    assert gradient_distance(Outcome(gradients=one), Outcome(gradients=other), limit) == gradient
+    assert gradient_distance(Outcome(gradients=one), Outcome(gradients=other), CASE) == 0.125 / size

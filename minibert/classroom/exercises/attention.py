@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role, without
+from minibert.classroom.exercise import LARGE_NUMBERS, Arguments, Case, Exercise, Invariant, Role, without
 from minibert.classroom.exercises.invariants import (
     EQUAL,
     HEADS_REVERSED,
@@ -87,6 +87,11 @@ def lengths(draw: Draw) -> Arguments:
     return {"lengths": draw.integers(0, 6, draw.size(3)), "tokens": draw.size(5, least=5)}
 
 
+def large_scores(draw: Draw) -> Arguments:
+    """Scores so large that their exponentials overflow."""
+    return {"scores": 200 * draw.numbers(2, draw.size(4))}
+
+
 def one_vector_per_token(draw: Draw) -> Arguments:
     heads = draw.size(2)
     return {"hidden": draw.numbers(draw.size(2), draw.size(3), heads * draw.size(3)), "heads": heads}
@@ -152,7 +157,7 @@ ATTENTION_EXERCISES = [
         softmax,
         (
             Case("scores", lambda draw: {"scores": draw.numbers(draw.size(2), draw.size(3), draw.size(4))}),
-            Case("large scores", lambda draw: {"scores": 200 * draw.numbers(2, draw.size(4))}, Role.LIMIT, gradients=False),
+            Case("large scores", large_scores, Role.LIMIT, tolerance=LARGE_NUMBERS, gradients=False),
         ),
         questions=("The results are positive and sum to one. Over which axis?",),
         invariants=(

@@ -1,7 +1,7 @@
 """Exercises about the losses of distillation."""
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Role
+from minibert.classroom.exercise import LARGE_NUMBERS, Arguments, Case, Exercise, Role
 from minibert.classroom.exercises.invariants import unchanged_by_shift
 from minibert.equations import cosine_loss, soft_target_loss
 
@@ -34,7 +34,7 @@ DISTILLATION_EXERCISES = [
         (
             Case("predictions", with_temperature),
             Case("the usual temperature", logits_of_both),
-            Case("large logits", large_logits, Role.LIMIT, tolerance=1e-4),
+            Case("large logits", large_logits, Role.LIMIT, tolerance=LARGE_NUMBERS),
         ),
         questions=(
             "What is the loss of a student with the probabilities of its teacher?",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role, without
+from minibert.classroom.exercise import LARGE_NUMBERS, Arguments, Case, Exercise, Invariant, Role, without
 from minibert.classroom.exercises.attention import HUGE, mask_with_padding, with_an_empty_row
 from minibert.classroom.exercises.invariants import FIRST_ROW, HEADS_REVERSED, equal, first_rows_equal
 from minibert.classroom.references import Schedule, attention_layer_of_equations, training_steps
@@ -310,7 +310,7 @@ NETWORK_EXERCISES = [
             Case("long gradients", long_gradients, gradients=False),
             Case("short gradients", short_gradients, gradients=False),
             Case("no masked position", no_masked_position, Role.LIMIT, gradients=False),
-            Case("large logits", large_logits, Role.LIMIT, gradients=False),
+            Case("large logits", large_logits, Role.LIMIT, tolerance=LARGE_NUMBERS, gradients=False),
         ),
         questions=("What happens to the gradients of a step after it?", "Which call comes between `backward` and `step`?"),
         changes=frozenset({"model", "optimizer", "schedule"}),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercise import LARGE_NUMBERS, Arguments, Case, Exercise, Invariant, Role
 from minibert.classroom.exercises.invariants import EQUAL, equal, unchanged_by_shift
 from minibert.equations import (
     IGNORE_INDEX,
@@ -72,7 +72,7 @@ def with_large_logits(inputs: Callable[[Draw], Arguments]) -> Case:
         arguments = inputs(draw)
         return {**arguments, "logits": 100 * arguments["logits"]}
 
-    return Case("large logits", large, Role.LIMIT, tolerance=1e-4)
+    return Case("large logits", large, Role.LIMIT, tolerance=LARGE_NUMBERS)
 
 
 def without_labels(name: str, inputs: Callable[[Draw], Arguments]) -> Case:

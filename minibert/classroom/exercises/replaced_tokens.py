@@ -3,7 +3,7 @@
 import torch
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import Arguments, Case, Exercise, Role
+from minibert.classroom.exercise import LARGE_NUMBERS, Arguments, Case, Exercise, Role
 from minibert.classroom.exercises.invariants import independent, unchanged_by_shift
 from minibert.equations import IGNORE_INDEX, replaced_token_labels, replaced_token_loss, sample_tokens
 
@@ -76,7 +76,7 @@ REPLACED_TOKEN_EXERCISES = [
         replaced_token_loss,
         (
             Case("tokens", detections),
-            Case("large logits", certain_detections, Role.LIMIT, tolerance=1e-4),
+            Case("large logits", certain_detections, Role.LIMIT, tolerance=LARGE_NUMBERS),
             Case("padding alone", padding_alone, Role.EDGE),
         ),
         questions=("By which number is the sum of the losses divided?",),

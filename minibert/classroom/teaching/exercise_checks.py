@@ -126,4 +126,4 @@ def differ(one: Variant, other: Variant, limits: bool = True) -> bool:
     return any(
         value_distance(one.values(number), other.values(number), case, exercise.changes) > case.tolerance
         for number, case in cases
-    ) or any(gradient_distance(one.gradients(number), other.gradients(number)) > case.tolerance for number, case in cases)
+    ) or any(gradient_distance(one.gradients(number), other.gradients(number), case) > case.tolerance for number, case in cases)

@@ -208,7 +208,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             case = probes(self.exercise)[number].case
             if own.outputs and value_distance(own, other, case) > case.tolerance:
                 return fingerprint(number, own.outputs)
-            if gradient_distance(own, other) > case.tolerance:
+            if gradient_distance(own, other, case) > case.tolerance:
                 return fingerprint(number, own.gradients)
         return None
 
