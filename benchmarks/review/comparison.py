@@ -1,19 +1,20 @@
 """Comparison of tensors and gradients of two libraries, in float64."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 TOLERANCE = 1e-10
+TRAINING_STEPS, TRAINING_TOLERANCE = 30, 1e-8
 
 
 class DifferenceError(Exception):
     """A difference between the two libraries."""
 
 
-def check_equal(name: str, mine: Tensor, theirs: Tensor, scale: float | None = None) -> None:
-    """Raise DifferenceError for a difference above 1e-10, or above 1e-10 of the scale if that is above 1.
+def check_equal(name: str, mine: Tensor, theirs: Tensor, scale: float | None = None, tolerance: float = TOLERANCE) -> None:
+    """Raise DifferenceError for a difference above the tolerance, or above that part of the scale if the scale is above 1.
 
     NaN and infinity must be at the same places.
 
@@ -23,7 +24,7 @@ def check_equal(name: str, mine: Tensor, theirs: Tensor, scale: float | None = N
     if mine.shape != theirs.shape:
         raise DifferenceError(f"{name}: shape {tuple(mine.shape)}, not {tuple(theirs.shape)}")
     scale = largest(theirs) if scale is None else scale
-    if not torch.allclose(mine, theirs, rtol=0, atol=TOLERANCE * max(1.0, scale), equal_nan=True):
+    if not torch.allclose(mine, theirs, rtol=0, atol=tolerance * max(1.0, scale), equal_nan=True):
         raise DifferenceError(f"{name}: differs by {(mine - theirs).abs().max().item():.1e} of {scale:.1e}")
 
 
@@ -53,3 +54,15 @@ def gradients_of(model: nn.Module, outputs: Mapping[str, Tensor]) -> dict[str, T
     if isinstance(total, Tensor):
         total.backward()
     return {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+
+
+def train(model: nn.Module, loss: Callable[[], Tensor]) -> Tensor:
+    """Train a network with AdamW, without dropout, on one batch. Return the loss before each step."""
+    optimizer = torch.optim.AdamW(model.eval().parameters(), lr=1e-3)
+    losses = []
+    for _ in range(TRAINING_STEPS):
+        optimizer.zero_grad()
+        losses.append(loss())
+        losses[-1].backward()
+        optimizer.step()
+    return torch.stack(losses).detach()

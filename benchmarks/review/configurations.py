@@ -4,10 +4,11 @@
 
 Prints a table and writes configurations.json. In each case a random network of transformers is saved, loaded by minibert, saved
 again, and loaded by transformers again. All outputs, the loss, every stage and the gradients of all parameters are compared,
-with both attention paths, and the weights after both conversions. The 2017 Transformer is also compared with
-`torch.nn.Transformer`. The results:
+with both attention paths, the weights after both conversions, and the losses of 30 steps of AdamW. The 2017 Transformer is also
+compared with `torch.nn.Transformer`. The results:
 
-equal      all differences are at most 1e-10, or 1e-10 of the largest output, gradient or value of the stage if that is above 1
+equal      all differences are at most 1e-10, or 1e-10 of the largest output, gradient or value of the stage if that is above 1;
+           in training, 1e-8
 refused    minibert refuses the configuration or the input, for one of the REASONS
 differing  a larger difference, a warning, or a refusal for another reason
 crashed    any other exception
@@ -32,26 +33,19 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from benchmarks.review.comparison import DifferenceError, check_all_equal, check_equal, gradients_of
+from benchmarks.review.comparison import TRAINING_TOLERANCE, DifferenceError, check_all_equal, check_equal
 from benchmarks.review.odd_configurations import CASES, Case
 from benchmarks.review.page import OUTCOMES
+from benchmarks.review.passes import attends, compare_passes, compare_training, losses_of, reference_of
 from benchmarks.review.torch_transformer import compare_with_torch
-from minibert.equations import IGNORE_INDEX
 from minibert.model import read_checkpoint
-from minibert.model.bert import DECODER_BIAS, PretrainedBert
 from minibert.model.pretrained import PretrainedModel
-from minibert.model.vit import PretrainedViT
 from minibert.study.verify.stages import minibert_stages, silent_transformers, transformers_stages
 
 TORCH = "torch.nn.Transformer"
 FAMILIES = (*CASES, TORCH)
-OUTPUTS = (
-    *("last_hidden_state", "encoder_last_hidden_state", "pooler_output", "logits", "prediction_logits"),
-    *("seq_relationship_logits", "sop_logits", "start_logits", "end_logits"),
-)
-OUR_NAMES = {"sop_logits": "seq_relationship_logits"}
+TRAINED = "there is a loss, and the losses of 30 steps of AdamW are equal, too"
 REASONS = {
     r"must be at least 1, not 0": "no layer, head, segment or feature (transformers builds some such networks)",
     r"hidden_size .* is not divisible by num_attention_heads": "a width that cannot be divided among the heads",
@@ -68,6 +62,8 @@ REASONS = {
     r"of image_size, \d+, is not a multiple of that of patch_size": "pixels outside the patches, which transformers ignores",
     r"pooler_act .* is unknown; choose one of": "an activation function that minibert does not have",
     r"an odd d_model, \d+, has no sinusoids": "an odd width, while sines and cosines come in pairs",
+    r"is_decoder True is not supported": "one stack of T5 without the other",
+    r"relative_attention_num_buckets must be at least 4, and": "too few buckets, or none for a large distance",
 }
 """Patterns of the message of a right refusal, and what is wrong."""
 
@@ -77,6 +73,8 @@ def make_theirs(case: Case) -> Any:
     network = getattr(transformers, case.network.architecture)
     torch.manual_seed(case.seed)
     model = network._from_config(network.config_class(**case.fields), attn_implementation=case.attention).double().eval()
+    if case.is_untied:
+        model.lm_head.weight = nn.Parameter(torch.empty_like(model.lm_head.weight))
     for parameter in model.parameters():
         if parameter.requires_grad:  # the sinusoids of MarianMT have no gradient
             nn.init.normal_(parameter, std=case.std)
@@ -100,82 +98,16 @@ def load_theirs(case: Case, folder: str) -> Any:
     return model.eval()
 
 
-def attends(case: Case) -> Tensor:
-    """Return the tokens of the batch, or of the decoder's input, that may attend to something. Of an image, all may."""
-    if "pixel_values" in case.inputs:
-        return torch.ones(len(case.inputs["pixel_values"]), 1, dtype=torch.bool)
-    has_decoder = "decoder_input_ids" in case.inputs
-    ids = case.inputs["decoder_input_ids" if has_decoder else "input_ids"]
-    mask = case.inputs.get("decoder_attention_mask" if has_decoder else "attention_mask", torch.ones_like(ids)).bool()
-    is_bert = issubclass(case.network, PretrainedBert)
-    return mask.any(dim=1, keepdim=True).expand_as(mask) if is_bert else mask.cumsum(dim=1) > 0
-
-
-def outputs_of(case: Case, model: Any, is_ours: bool) -> dict[str, Tensor]:
-    """Return the outputs of what attends to something, and the loss if everything does."""
-    compared, is_encoder = attends(case), issubclass(case.network, PretrainedBert | PretrainedViT)
-    has_loss = bool(case.labels) and bool(compared.all())
-    theirs_is_double = is_encoder and case.network.head != "replaced-tokens"  # that of transformers is in float32
-    labels = case.labels if has_loss and (is_ours or theirs_is_double) else {}
-    if not is_ours:
-        labels = {case.their_labels.get(name, name): value for name, value in labels.items()}
-    output = model(**case.inputs, **({} if is_ours else case.their_inputs), **labels)
-    found = {OUR_NAMES.get(name, name): getattr(output, name) for name in OUTPUTS if getattr(output, name, None) is not None}
-    for name, tensor in found.items():
-        if is_encoder:
-            found[name] = tensor[compared.any(dim=1)]
-        elif name == "logits":
-            found[name] = tensor[compared]
-    if has_loss:
-        found["loss"] = output.loss if labels else loss_of(case, output.logits)
-    return found
-
-
-def loss_of(case: Case, logits: Tensor) -> Tensor:
-    """Compute the loss of a decoder, or of a detector of replaced tokens; that of transformers is in float32."""
-    labels = case.labels["labels"]
-    if case.network.head == "replaced-tokens":
-        has_label = labels != IGNORE_INDEX
-        return F.binary_cross_entropy_with_logits(logits[has_label], labels[has_label].to(logits))
-    if "decoder_input_ids" not in case.inputs:  # a decoder alone predicts the next token
-        logits, labels = logits[:, :-1], labels[:, 1:]
-    has_target = labels != IGNORE_INDEX
-    return F.cross_entropy(logits[has_target], labels[has_target]) if has_target.any() else logits.new_zeros(())
-
-
-def reference_of(case: Case, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the outputs of transformers, and the gradients under our names."""
-    outputs = outputs_of(case, theirs, is_ours=False)
-    gradients = case.network.names.read(gradients_of(theirs, outputs))
-    if DECODER_BIAS in gradients:
-        gradients["mlm.bias"] = gradients.pop(DECODER_BIAS)
-    return outputs, gradients
-
-
-def compare_passes(case: Case, ours: PretrainedModel, theirs: Any) -> None:
-    """Compare outputs and gradients, with both attention paths."""
-    expected, gradients = reference_of(case, theirs)
-    for path in ("explicit", "fused"):
-        outputs = outputs_of(case, ours.set_attention(path), is_ours=True)
-        if outputs.keys() != expected.keys():
-            raise DifferenceError(f"outputs {sorted(outputs)}, not {sorted(expected)}")
-        check_all_equal(path, outputs, expected)
-        if all(tensor.isfinite().all() for tensor in expected.values()):  # NaN, without epsilon, has no gradient
-            own = {ours.names.relative(name): gradient for name, gradient in gradients_of(ours, outputs).items()}
-            # The kernel of a convolution is a matrix here.
-            matched = {name: each.view_as(own[name]) if name in own else each for name, each in gradients.items()}
-            check_all_equal(f"{path} gradient of", own, matched)
-
-
 def is_rounding(case: Case) -> bool:
     """Return True if transformers does not agree with itself after a change of the 13th digit of its weights."""
-    theirs = make_theirs(case)
-    before = reference_of(case, theirs)
-    for parameter in theirs.parameters():
+    theirs, changed = make_theirs(case), make_theirs(case)
+    for parameter in changed.parameters():
         parameter.data *= 1 + 1e-13 * torch.randn(parameter.shape, dtype=parameter.dtype)
     try:
-        for one, other in zip(before, reference_of(case, theirs), strict=True):
+        for one, other in zip(reference_of(case, theirs), reference_of(case, changed), strict=True):
             check_all_equal("", one, other)
+        losses = (losses_of(case, each, is_ours=False) for each in (theirs, changed))
+        check_equal("", *losses, tolerance=TRAINING_TOLERANCE)
     except DifferenceError:
         return True
     return False
@@ -215,8 +147,11 @@ def check_weights(first: Any, second: Any) -> None:
         raise DifferenceError(f"conversion changes {different}")
 
 
-def compare_with_transformers(case: Case, folder: str) -> None:
-    """Compare everything with transformers. Raises: whatever minibert raises, and DifferenceError."""
+def compare_with_transformers(case: Case, folder: str) -> bool:
+    """Compare everything with transformers. Return True if the network has a loss and was trained.
+
+    Raises: whatever minibert raises, and DifferenceError.
+    """
     try:
         with silent_transformers():
             theirs = make_theirs(case)
@@ -238,21 +173,22 @@ def compare_with_transformers(case: Case, folder: str) -> None:
     check_weights(theirs, returned)
     check_weights(ours, again)
     compare_passes(case, again, returned)
+    return compare_training(case, again, returned)
 
 
-def compare_libraries(family: str, seed: int, folder: str) -> None:
-    """Run one case. Raises: whatever minibert raises, and DifferenceError."""
+def compare_libraries(family: str, seed: int, folder: str) -> bool:
+    """Run one case. Return True if the network was trained. Raises: whatever minibert raises, and DifferenceError."""
     if family == TORCH:
         compare_with_torch(seed)
-    else:
-        compare_with_transformers(CASES[family](seed), folder)
+        return False
+    return compare_with_transformers(CASES[family](seed), folder)
 
 
 def judge(family: str, seed: int) -> tuple[str, str]:
-    """Return the result of a case, and the reason."""
+    """Return the result of a case, and the reason; of an equal one, `TRAINED` or nothing."""
     with tempfile.TemporaryDirectory(prefix="odd ä ") as folder:
         try:
-            compare_libraries(family, seed, folder)
+            return "equal", TRAINED if compare_libraries(family, seed, folder) else ""
         except (ValueError, TypeError) as error:
             message = str(error).replace(folder, "")
             right = next((reason for pattern, reason in REASONS.items() if re.search(pattern, message)), None)
@@ -262,7 +198,6 @@ def judge(family: str, seed: int) -> tuple[str, str]:
             return ("replaced" if is_replaced else "differing"), str(error)
         except Exception:
             return "crashed", traceback.format_exc()
-    return "equal", ""
 
 
 def review_family(family: str, seeds: Iterator[int], cases: int) -> tuple[dict[str, object], list[str]]:
@@ -273,10 +208,10 @@ def review_family(family: str, seeds: Iterator[int], cases: int) -> tuple[dict[s
         seed = next(seeds)
         result, reason = judge(family, seed)
         counts[result] += 1
-        reasons[reason] += result == "refused"
+        reasons[f"{result}: {reason}"] += result == "refused" or reason == TRAINED
         if result in ("differing", "crashed"):
             print(f"{family}, seed {seed}: {result}: {reason}", CASES[family](seed) if family in CASES else "", flush=True)
-    notes = [f"{family}: {count} refused: {reason}" for reason, count in reasons.most_common() if count]
+    notes = [f"{family}: {count} {reason}" for reason, count in reasons.most_common() if count]
     if replaced := counts.pop("replaced", 0):
         notes.append(f"{family}: {replaced} replaced, where rounding alone changes the results of transformers")
     return {"area": "odd configurations", "kind": family, "cases": cases, **{name: counts[name] for name in OUTCOMES}}, notes

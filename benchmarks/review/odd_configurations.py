@@ -1,4 +1,4 @@
-"""Odd configurations and inputs of BERT and its family, GPT-2, MarianMT and ViT, drawn at random.
+"""Odd configurations and inputs of BERT and its family, GPT-2, MarianMT, T5 and ViT, drawn at random.
 
 Small numbers are more likely than large ones: one head, width 1, one piece, one token. Some fields have values that a library
 must refuse. Masks have padding on either side, holes, and rows of padding alone.
@@ -32,6 +32,7 @@ from minibert.model.config import ACTIVATION_ALIASES, ACTIVATIONS
 from minibert.model.families import FAMILIES
 from minibert.model.families import NETWORKS as FAMILY_NETWORKS
 from minibert.model.pretrained import PretrainedModel
+from minibert.model.t5 import MT5ForConditionalGeneration, T5ForConditionalGeneration
 
 NETWORKS: dict[str, list[type[PretrainedModel]]] = {
     "BERT": [
@@ -45,6 +46,9 @@ NETWORKS: dict[str, list[type[PretrainedModel]]] = {
     ],
     "GPT-2": [GPT2LMHeadModel],
     "MarianMT": [Transformer],
+    "T5 1.0": [T5ForConditionalGeneration],
+    "T5 1.1": [T5ForConditionalGeneration],
+    "mT5": [MT5ForConditionalGeneration],
     "ViT": [ViTModel, ViTForImageClassification],
     **{name: [FAMILY_NETWORKS[each] for each in family.networks.values()] for name, family in FAMILIES.items()},
 }
@@ -71,6 +75,8 @@ class Case:
     """Attention of transformers."""
     their_labels: dict[str, str] = field(default_factory=dict)
     """Names of labels in transformers, where they differ."""
+    is_untied: bool = False
+    """True for an output matrix of its own, as published files of T5 1.1 have it. The config of transformers cannot say so."""
 
     def __str__(self) -> str:
         shapes = {name: tensor.tolist() for name, tensor in self.inputs.items()}
@@ -264,6 +270,42 @@ def marian_case(seed: int) -> Case:
     return Case(Transformer, fields, inputs, labels, std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
 
 
+def t5_case(seed: int, family: str) -> Case:
+    """Draw a T5 1.0, without gates and with one matrix for all pieces, or a T5 1.1 or mT5, with gates and two matrices."""
+    draw, is_first = Draw(seed), family == "T5 1.0"
+    batch, sources, targets = draw.of(1, 2, 3), draw.of(1, 1, 2, 5, 12), draw.of(1, 1, 2, 4, 9)
+    vocabulary, buckets = draw.of(1, 2, 9, 33), draw.rarely(3, draw.of(4, 5, 8, 32))
+    fields = {
+        "vocab_size": vocabulary,
+        "d_model": draw.of(1, 1, 2, 3, 8, 15),
+        "d_kv": draw.of(1, 1, 2, 3, 7),
+        "d_ff": draw.of(1, 3, 8, 17),
+        "num_heads": draw.rarely(0, draw.of(1, 1, 2, 3, 5)),
+        "num_layers": draw.rarely(0, draw.of(1, 2)),
+        "num_decoder_layers": draw.rarely(0, draw.of(None, 1, 2)),
+        "relative_attention_num_buckets": buckets,
+        "relative_attention_max_distance": draw.rarely(buckets // 2, buckets // 2 + draw.of(1, 3, 100)),
+        "feed_forward_proj": draw.activation() if is_first else f"gated-{draw.of('gelu', draw.activation())}",
+        "layer_norm_epsilon": draw.of(0.0, 1e-30, 1e-12, 1e-6, 1.0, 1e5),
+        "pad_token_id": draw.of(0, vocabulary - 1),
+        "eos_token_id": draw.rarely(vocabulary, draw.of(0, vocabulary - 1)),
+        "decoder_start_token_id": draw.of(0, vocabulary - 1),
+        "is_decoder": draw.rarely(True, False),
+    }
+    if family == "T5 1.1":
+        fields["tie_word_embeddings"] = False  # there, it means that the output of the decoder is not scaled
+    inputs = {
+        "input_ids": draw.integers(vocabulary, batch, sources),
+        **draw.mask_argument(draw.mask(batch, sources, draw.rarely(MASKS, MASKS[:4]))),
+        "decoder_input_ids": draw.integers(vocabulary, batch, targets),
+        **draw.mask_argument(draw.mask(batch, targets), "decoder_attention_mask"),
+    }
+    labels = {"labels": draw.labels(vocabulary, batch, targets)}
+    case = Case(NETWORKS[family][0], fields, inputs, labels, std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
+    case.is_untied = not is_first
+    return case
+
+
 def vit_case(seed: int) -> Case:
     draw = Draw(seed)
     heads, width = draw.heads_and_width()
@@ -298,6 +340,7 @@ CASES: dict[str, Callable[[int], Case]] = {
     "BERT": bert_case,
     "GPT-2": gpt2_case,
     "MarianMT": marian_case,
+    **{family: partial(t5_case, family=family) for family in ("T5 1.0", "T5 1.1", "mT5")},
     "ViT": vit_case,
     **{family: partial(bert_case, family=family) for family in FAMILIES},
 }
