@@ -38,7 +38,7 @@ class Generate:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA if it is available, else the CPU."""
     json: bool = False
-    """Print JSON at the end: text, continuation, ids and log-probability."""
+    """Print JSON at the end: text, continuation, ids, log-probability, and whether the end token was reached."""
 
     def __post_init__(self) -> None:
         draws = {"top_k": self.top_k, "top_p": self.top_p, "seed": self.seed}
@@ -81,4 +81,6 @@ def run(options: Generate) -> int:
         say_json(asdict(found))
     else:
         say("")
+        if not found.has_end:
+            report(f"note: no end token in {len(found.ids)} new tokens, the maximum; --max-new-tokens sets another one")
     return 0

@@ -34,6 +34,8 @@ class Continuation:
     """Ids of the new tokens; the last one is the end token, unless the maximum length was reached before."""
     log_probability: float
     """Log-probability of the new tokens together, in nats."""
+    has_end: bool
+    """True if the last token is the end token, False if the maximum number of tokens was reached before."""
 
 
 class TextStream:
@@ -126,7 +128,8 @@ def target_of(
     written = [index for index in output.tokens if index not in (model.config.eos_token_id, model.config.pad_token_id)]
     text: str = tokenizer.decode(written, skip_special_tokens=False)
     show(text)
-    return Continuation(source, text, output.tokens, output.log_probability)
+    has_end = output.tokens[-1] == model.config.eos_token_id
+    return Continuation(source, text, output.tokens, output.log_probability, has_end)
 
 
 def continue_text(
@@ -170,7 +173,8 @@ def continue_text(
         take(torch.tensor(output.tokens))
     show(stream.rest())
     before, after = (tokenizer.decode(ids, skip_special_tokens=True) for ids in (start, start + output.tokens))
-    return Continuation(prompt, after[len(before) :], output.tokens, output.log_probability)
+    has_end = output.tokens[-1] == model.config.eos_token_id
+    return Continuation(prompt, after[len(before) :], output.tokens, output.log_probability, has_end)
 
 
 def start_ids(model: GPT2LMHeadModel, tokenizer: Tokenizer, prompt: str) -> list[int]:

@@ -1,6 +1,7 @@
 """Continuation of texts: whole characters, errors, and equality with transformers."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from minibert.commands import main
 from minibert.model import GPT2Config, GPT2LMHeadModel
+from minibert.model.t5 import T5ForConditionalGeneration
+from minibert.model.t5_config import T5Config
 from minibert.study.text_generation import TextStream, continue_text, load_generator
 from minibert.text.characters import build_character_tokenizer
 from minibert.text.tokenizer import save_tokenizer
@@ -92,7 +95,7 @@ def test_it_ends_at_the_end_token(gpt2: Path, capsys: pytest.CaptureFixture[str]
         model.words.weight[0] = 10 * model.decoder.norm.bias
     shown: list[str] = []
     found = continue_text(model, tokenizer, "good", show=shown.append)
-    assert (found.ids, found.text, "".join(shown)) == ([0], "", "good")
+    assert (found.ids, found.text, found.has_end, "".join(shown)) == ([0], "", True, "good")
     assert continue_text(model, tokenizer, "").ids == [0]
 
 
@@ -112,6 +115,40 @@ def test_the_command_prints_the_continuation(gpt2: Path, capsys: pytest.CaptureF
     assert "\x1b" not in shown
     assert "".join(char for char in shown if char.isalpha()).startswith("goodfilm")
     assert len(stored["ids"]) > 10
+
+
+def write_t5(folder: Path, words: list[str]) -> None:
+    """Write a T5 with large random weights, and its tokenizer."""
+    vocabulary = [(piece, -2.0) for piece in ("<pad>", "</s>", "<unk>", *words, *"abcdefghi")]
+    transformers.T5Tokenizer(vocab=vocabulary, extra_ids=0).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 12, "num_attention_heads": 2, "head_width": 6, "encoder_layers": 1, "decoder_layers": 1}
+    model = T5ForConditionalGeneration(T5Config(vocab_size=len(vocabulary), **sizes))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    model.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("beams", ["1", "2"])
+@pytest.mark.parametrize("write", [write_gpt2, write_t5])
+def test_a_text_without_end_token_is_noted(
+    write: Callable[..., object], beams: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the standard error, with the maximum. If the second token is the end token, there is no note."""
+    write(tmp_path, WORDS)
+    command = ["generate", str(tmp_path), "good", "--beams", beams, "--max-new-tokens", "3"]
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"eos_token_id": config["vocab_size"] - 1}))
+    assert main(command) == 0
+    assert "note: no end token in 3 new tokens, the maximum; --max-new-tokens" in capsys.readouterr().err
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not found["has_end"]
+    (tmp_path / "config.json").write_text(json.dumps(config | {"eos_token_id": found["ids"][1]}))
+    assert main(command) == 0
+    assert "no end token" not in capsys.readouterr().err
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["has_end"]
 
 
 def test_seeds_of_the_command(gpt2: Path, capsys: pytest.CaptureFixture[str]) -> None:
