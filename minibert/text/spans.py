@@ -1,7 +1,6 @@
 """Span corruption: some spans of a text are removed from the source, and are the target (Raffel et al. 2020)."""
 
 from dataclasses import dataclass
-from itertools import count, takewhile
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from minibert.text.batching import BatchSampler, IntArray, pad_rows
 from minibert.text.packing import PackedEpoch, PackedExamples
 from minibert.text.parallel import ParallelBatch
 from minibert.text.tokenized import Ends, TokenizedCorpus
-from minibert.text.tokenizer import PAD, T5_TOKENS, sentinel, token_id
+from minibert.text.tokenizer import PAD, T5_TOKENS, sentinel, sentinels, token_id
 
 END = T5_TOKENS["eos_token"]
 """T5's token at the end of a source, of a target, and of a document."""
@@ -86,8 +85,7 @@ def corrupt_spans(ids: IntArray, removed: NDArray[np.bool_], sentinels: IntArray
 
 def sentinel_ids(tokenizer: Tokenizer) -> IntArray:
     """Return the ids of <extra_id_0>, <extra_id_1>, …"""
-    found = (tokenizer.token_to_id(sentinel(number)) for number in count())
-    return np.array([*takewhile(lambda index: index is not None, found)], dtype=np.int64)
+    return np.array([tokenizer.token_to_id(token) for token in sentinels(tokenizer)], dtype=np.int64)
 
 
 class SpanExamples:
@@ -103,7 +101,7 @@ class SpanExamples:
         density: share of the tokens that are removed.
         seed: seed of all orders and spans; None for the order of the corpus.
 
-    Raises: ValueError if the tokenizer has fewer sentinels than a window needs.
+    Raises: ValueError if the tokenizer has fewer sentinels than a window needs, and for a corpus with sentinels.
     """
 
     def __init__(
@@ -122,6 +120,11 @@ class SpanExamples:
             raise ValueError(
                 f"a text of {length:,} tokens needs {needed} sentinels such as {sentinel(0)}, but the tokenizer has "
                 f"{len(self.sentinels)}; use a smaller --max-length or --mlm-probability"
+            )
+        if literal := int(np.isin(corpus.ids, self.sentinels).sum()):  # pieces of the model of a published tokenizer
+            raise ValueError(
+                f"the text has sentinels such as {sentinel(0)} in {literal:,} places, which this tokenizer does not read as "
+                "text; remove them from the text"
             )
 
     def epoch(self, number: int) -> "SpanEpoch":

@@ -18,7 +18,7 @@ from minibert.text.batching import IntArray
 from minibert.text.corpus import Corpus, Document
 from minibert.text.layout import word_prefix
 from minibert.text.splits import is_validation, split_key
-from minibert.text.tokenizer import SEP, UNK, token_id, vocabulary_size, without_special_tokens
+from minibert.text.tokenizer import SEP, UNK, sentinels, token_id, vocabulary_size, without_special_tokens
 from minibert.text.unknown import UnknownText, unknown_in
 
 CHARACTERS_PER_CHUNK = 4_000_000
@@ -179,13 +179,13 @@ def _write_splits(directory: Path, corpus: Corpus, tokenizer: Tokenizer, validat
 def _tokenize(documents: Iterable[Document], tokenizer: Tokenizer, ends: Ends) -> Iterator[_Chunk]:
     """Tokenize documents chunk by chunk, on all cores. Sentences and documents without tokens are skipped.
 
-    A literal [MASK] or [SEP] in a document is text, not a special token. If a space is a part of the first piece of a word, a
-    sentence that follows another one begins with it, but not after a line end.
+    A literal [MASK], [SEP] or sentinel in a document is text, not a special token. If a space is a part of the first piece of
+    a word, a sentence that follows another one begins with it, but not after a line end.
     """
     dtype = np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
     separator, unknown = [token_id(tokenizer, ends.document)], token_id(tokenizer, UNK)
     space = "" if ends.sentence else word_prefix(tokenizer)
-    tokenizer = without_special_tokens(tokenizer)
+    tokenizer = without_special_tokens(tokenizer, [ends.document, *sentinels(tokenizer)])
     for chunk in _chunks(documents):
         texts = [
             (space if number else "") + sentence + ends.sentence

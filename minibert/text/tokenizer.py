@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ SPACE = "▁"
 def sentinel(number: int) -> str:
     """Return the token in place of a removed span of T5."""
     return f"<extra_id_{number}>"
+
+
+def sentinels(tokenizer: Tokenizer) -> list[str]:
+    """Return all tokens for removed spans that a tokenizer has, in order."""
+    return [*takewhile(lambda token: tokenizer.token_to_id(token) is not None, map(sentinel, count()))]
 
 
 def bert_normalizer(
@@ -189,13 +195,16 @@ def vocabulary_size(tokenizer: Tokenizer) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
 
-def without_special_tokens(tokenizer: Tokenizer) -> Tokenizer:
+def without_special_tokens(tokenizer: Tokenizer, others: Collection[str] = ()) -> Tokenizer:
     """Return a copy for text in which [MASK] is not a special token, but a word in brackets.
 
     The copy adds [CLS] and [SEP] as before. Added tokens without a role in BERT are found as before.
+
+    Args:
+        others: more tokens that are words of a text.
     """
     fields = json.loads(tokenizer.to_str())
-    names = {special_token(tokenizer, name) for name in SPECIAL_TOKENS}
+    names = {special_token(tokenizer, name) for name in SPECIAL_TOKENS} | {*others}
     if not tokenizer.encode_special_tokens:
         for token in fields["added_tokens"]:
             token["special"] = token["content"] in names

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import batches_by_count
@@ -14,7 +15,7 @@ from minibert.text.corpus import Document
 from minibert.text.from_options import BYTE_PAIR_TOKENS
 from minibert.text.spans import DOCUMENTS, SpanExamples, choose_spans, corrupt_spans, sentinel_ids, span_count
 from minibert.text.tokenized import TokenizedCorpus
-from minibert.text.tokenizer import build_byte_pair_tokenizer
+from minibert.text.tokenizer import build_byte_pair_tokenizer, name_special_tokens
 from tests.strategies import seeds
 
 TEXTS = [Document(str(number), ("the cat sat on the mat. " * (1 + number % 3), "a dog ran.")) for number in range(9)]
@@ -116,6 +117,27 @@ class TestSpanExamples:
         without = build_byte_pair_tokenizer([])
         with pytest.raises(ValueError, match="the tokenizer has 0"):
             SpanExamples(CORPUS, without, length=12)
+
+    def test_a_sentinel_in_the_text_is_text(self) -> None:
+        """So is a literal </s>. The tokenizer itself still reads both as tokens, as that of transformers does."""
+        literal = "the <extra_id_0> cat.</s> a dog"
+        corpus = TokenizedCorpus.from_documents([Document("a", (literal,)), *TEXTS], TOKENIZER, DOCUMENTS)
+        first = corpus.ids[: corpus.sentence_starts[2]]
+        assert np.isin(first, [*sentinel_ids(TOKENIZER), END]).nonzero()[0].tolist() == [len(first) - 1]
+        assert TOKENIZER.decode(first.tolist(), skip_special_tokens=False) == f"{literal}</s>"
+        SpanExamples(corpus, TOKENIZER, length=12)
+        assert TOKENIZER.encode(literal).tokens.count("<extra_id_0>") == 1
+        assert TOKENIZER.encode(literal).tokens.count("</s>") == 2
+
+    def test_a_sentinel_in_the_text_is_refused_where_it_is_a_piece_of_the_model(self) -> None:
+        """As in published vocabularies of T5, which have the sentinels among the pieces of a unigram model."""
+        pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("a", -1.0), ("<extra_id_0>", 0.0), ("<extra_id_1>", 0.0)]
+        tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2))
+        tokenizer.add_special_tokens([piece for piece, score in pieces if score == 0])
+        name_special_tokens(tokenizer, {"[PAD]": "<pad>", "[UNK]": "<unk>"})
+        corpus = TokenizedCorpus.from_documents([Document("a", ("aa<extra_id_0>aa<extra_id_1>a",))], tokenizer, DOCUMENTS)
+        with pytest.raises(ValueError, match=r"the text has sentinels such as <extra_id_0> in 2 places, .* remove them"):
+            SpanExamples(corpus, tokenizer, length=4)
 
     def test_the_tokenizer_has_the_ids_of_t5(self) -> None:
         """<pad>, </s> and <unk> are 0, 1 and 2; </s> ends each text."""
