@@ -39,6 +39,9 @@ from minibert.training.records import Column, Evaluation, TaskMetrics, format_me
 from minibert.training.reference_runs import reference_for
 from minibert.training.run import TrainingRun
 
+MLM_LOSS = Column("MLM loss", "validation_mlm_loss", ".3f", higher_is_better=False)
+TOTAL_LOSS = Column("total loss", "validation_total_loss", ".3f", higher_is_better=False)
+"""Main metric of an ELECTRA. Its MLM loss is that of the generator alone, and the discriminator is exported."""
 REPLACED_ACCURACY = Column("replaced acc.", "validation_replaced_accuracy", ".1%")
 ORIGINAL_SHARE = Column('always "original"', "validation_original_share", ".1%")
 """Accuracy of the discriminator of an ELECTRA, and that of the answer "original" for every token."""
@@ -46,12 +49,13 @@ PRETRAINING = TaskMetrics(
     task="pretraining",
     term="mlm",
     columns=(
-        Column("MLM loss", "validation_mlm_loss", ".3f", higher_is_better=False),
+        MLM_LOSS,
         Column("MLM acc.", "validation_mlm_accuracy", ".1%"),
         Column("NSP acc.", "validation_nsp_accuracy", ".1%"),
         Column("SOP acc.", "validation_sop_accuracy", ".1%"),
         REPLACED_ACCURACY,
         ORIGINAL_SHARE,
+        TOTAL_LOSS,
     ),
     curve=REPLACED_ACCURACY,
     curve_baseline=ORIGINAL_SHARE,
@@ -94,7 +98,9 @@ class PretrainingTask:
 
     @property
     def main_metric(self) -> Column | None:
-        return self.metrics.columns[0] if self.validation else None
+        if not self.validation:
+            return None
+        return MLM_LOSS if self.method.loss_weights is None else TOTAL_LOSS
 
     def evaluate(self, run: TrainingRun[Any, PretrainingBatch]) -> Evaluation | None:
         if not self.validation:
@@ -113,6 +119,10 @@ class PretrainingTask:
         if original is not None:
             entry["validation_original_share"] = original.accuracy
             line += f' (always "original": {format_metric(original.accuracy, ".1%")})'
+        if (weights := self.method.loss_weights) is not None:
+            terms = {term: each for term in weights if (each := scores[term].loss) is not None}
+            entry[TOTAL_LOSS.metric] = total = sum(weights[term] * each for term, each in terms.items())
+            line += f", {TOTAL_LOSS.heading} {format_metric(total, TOTAL_LOSS.form)}"
         if self.length_accuracy is not None:
             entry[f"validation_{self.config.examples.pair_task}_length_accuracy"] = self.length_accuracy
             line += f" (from segment lengths alone: {self.length_accuracy:.1%})"

@@ -30,6 +30,8 @@ class PretrainingMethod:
     objective: Objective[Any]
     evaluation: Objective[Any] | None = None
     """Objective of the evaluation, if it counts more."""
+    loss_weights: Mapping[str, float] | None = None
+    """Weights of the terms in the total loss, if evaluations are compared by that. None: they are compared by the MLM loss."""
     tokenizer: NewTokenizer = "bert"
     """Kind of the tokenizer, if a new one is trained."""
     mask_share: float | None = None
@@ -52,6 +54,7 @@ ELECTRA = PretrainingMethod(
     ElectraWithGenerator,
     ElectraObjective(),
     evaluation=ElectraObjective(with_baseline=True),
+    loss_weights={"mlm": 1.0, "replaced": ElectraObjective().discriminator_weight},
     mask_share=0.85,
     cost=electra_cost,
     masked_lm_folder=GENERATOR_FOLDER,

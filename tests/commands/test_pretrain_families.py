@@ -16,7 +16,7 @@ from minibert.text.tokenizer_loading import load_tokenizer
 from minibert.training.options import FamilyName
 from minibert.training.pretraining_families import METHODS
 from minibert.training.pretraining_tasks import PREPARATIONS
-from minibert.training.records import RunRecord, read_metrics, read_settings
+from minibert.training.records import RunRecord, compare_runs, read_metrics, read_settings
 from tests.processes import ForkedCommand
 
 transformers = pytest.importorskip("transformers")
@@ -159,6 +159,13 @@ def test_the_figure_has_the_accuracy_of_the_discriminator_and_its_baseline() -> 
     names = ("validation_replaced_accuracy", "validation_original_share")
     assert [[*line.get_ydata()] for line in accuracies.lines] == [[each[name] for each in record.evaluations] for name in names]
     assert [each["step"] for each in record.evaluations] == [2, 4]
+
+
+def test_the_table_of_runs_has_the_loss_of_both_networks_of_electra() -> None:
+    assert pretrain("--family", "electra", "--evaluate-every", "2", "--validation-fraction", "0.2", "--patience", "9") == 0
+    record = RunRecord.read(Path("out"))
+    generator, discriminator = (record.last_evaluation[f"validation_{term}_loss"] for term in ("mlm", "replaced"))
+    assert compare_runs([record])[0]["total loss"] == f"{generator + 50 * discriminator:.3f}"
 
 
 @pytest.mark.slow

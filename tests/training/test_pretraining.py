@@ -30,7 +30,7 @@ from minibert.training.pretraining import (
     validation_batches,
     validation_config,
 )
-from minibert.training.pretraining_objectives import PretrainingObjective
+from minibert.training.pretraining_objectives import ORIGINAL, PretrainingObjective
 from minibert.training.pretraining_start import load_start
 from minibert.training.pretraining_text import describe_baselines, describe_missing_evaluation, describe_size, mlm_baselines
 from minibert.training.reference_runs import FILE
@@ -125,6 +125,19 @@ class TestTask:
 
     def test_its_main_metric_is_the_mlm_loss(self) -> None:
         assert make_task().main_metric.name == "mlm_loss"
+
+    def test_evaluations_of_electra_are_compared_by_the_losses_of_both_networks(self) -> None:
+        """A better generator makes the task of the discriminator harder, and it is the discriminator that is exported."""
+        task = make_task()
+        task = replace(task, config=replace(CONFIG, family="electra", examples=replace(CONFIG.examples, pairs="none")))
+        entries = []
+        for mlm, replaced in ((5.0, 0.5), (4.0, 0.75)):
+            scores = {"mlm": Score(mlm, 0.1, 8), "replaced": Score(replaced, 0.8, 20), ORIGINAL: Score(0.0, 0.9, 20)}
+            entry, line = task.evaluate(Scored(scores))
+            entries.append(entry)
+        assert line.endswith('replaced-token accuracy 80.0% (always "original": 90.0%), total loss 41.500')
+        assert [entry[task.main_metric.metric] for entry in entries] == [30.0, 41.5]
+        assert task.main_metric.is_better(30.0, than=41.5)
 
     def test_batches_are_described_as_examples(self) -> None:
         task = make_task()
