@@ -15,7 +15,7 @@ from minibert.observe import is_recording, observe
 from minibert.precision import at_least_float32, autocast_dtype
 
 CHUNKS = {"cpu": (128, 8192), "cuda": (8192, 2**20)}
-"""Rows whose scores `linear_cross_entropy` holds at the same time, and pieces whose gradients it computes at the same time.
+"""Number of rows and of pieces that `linear_cross_entropy` computes at a time: scores by rows, gradients by pieces.
 The scores of 128 rows and 30,000 pieces take 16 MB in single precision. A GPU needs larger products."""
 MULTIPLE = 64
 """On a GPU, the number of pieces is made a multiple of this: the fast kernels for half precision need a multiple of 8."""

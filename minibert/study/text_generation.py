@@ -75,8 +75,8 @@ def load_generator(source: str | Path) -> tuple[GPT2LMHeadModel | T5ForCondition
     network = next((each for each in checkpoint.networks if issubclass(each, generators)), None)
     if network is None:
         raise ValueError(
-            f"{source}: a model of type {checkpoint.model_type!r} does not continue texts; give a checkpoint of GPT-2 or T5, "
-            "or use `minibert fill-mask` for BERT and its relatives, and `minibert translate` for a translator"
+            f"{source}: a model of type {checkpoint.model_type!r} does not continue texts; give a checkpoint of GPT-2 or T5. "
+            "For BERT there is `minibert fill-mask`, for a translator `minibert translate`"
         )
     model = checkpoint.load(network)
     assert isinstance(model, GPT2LMHeadModel | T5ForConditionalGeneration)

@@ -29,9 +29,8 @@ def check_labels(fraction: float, config: ExampleConfig) -> None:
     """Check that enough examples have a label. Raises: ValueError, with the options that help."""
     if config.pair_task != "none" and fraction < MIN_LABELED:
         raise ValueError(
-            f"only {fraction:.1%} of the examples have a label for --pairs {config.pair_task}, because few documents have two "
-            f"sentences that fit into {config.max_length} tokens. Choose the --layout of the text, a longer --max-length, or "
-            "--pairs none"
+            f"only {fraction:.1%} of the examples have a label for --pairs {config.pair_task}: few documents have two "
+            f"sentences in {config.max_length} tokens. Try another --layout, a longer --max-length, or --pairs none"
         )
 
 

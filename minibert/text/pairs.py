@@ -120,14 +120,14 @@ def check_pairs(corpus: TokenizedCorpus, task: PairTask) -> None:
     corpus.unknown.check()
     if task != "none" and sentence_counts.max() < 2:
         raise ValueError(
-            "sentence pairs need a document with two sentences, but every document has only one: put blank lines only between "
+            "sentence pairs need a document with two sentences, but every document has only one. Put blank lines only between "
             "documents, choose the --layout of the text, or use --pairs none"
         )
     if task == "nsp" and not corpus.document_contents.any():
         copies = f", in {len(sentence_counts)} copies" if len(sentence_counts) > 1 else ""
         raise ValueError(
-            f"sentence pairs need at least two documents, but there is only one{copies}: separate documents by a blank line "
-            "(--layout wrapped: two; --layout documents: one document per line), give several files, or use --pairs sop or none"
+            f"sentence pairs need at least two documents, but there is only one{copies}. Separate documents by a blank line "
+            "(--layout wrapped: two), use --layout documents, or --pairs sop or none"
         )
 
 

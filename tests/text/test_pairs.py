@@ -185,7 +185,7 @@ class TestDrawPairs:
 
     def test_one_document_in_many_copies_is_refused(self) -> None:
         corpus = corpus_of([2, 2], [2, 2], [2, 2], contents=[1, 1, 1])
-        with pytest.raises(ValueError, match=r"there is only one, in 3 copies: .*--layout documents"):
+        with pytest.raises(ValueError, match=r"there is only one, in 3 copies\. .*--layout documents"):
             draw_pairs(corpus, 20, np.random.default_rng(0))
         assert len(draw_pairs(corpus, 20, np.random.default_rng(0), "sop").label) == 3
 

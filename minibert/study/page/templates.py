@@ -151,7 +151,7 @@ def _values(name: str, value: Tensor) -> Any:
 
 
 class _Fit:
-    """What the steps of some texts have in common.
+    """The part that the steps of some texts share, with a polynomial of the sizes for each number that differs.
 
     Args:
         sizes: numbers of tokens and of predictions of the texts. If there is always one prediction, n and n² are enough.
