@@ -4,6 +4,16 @@
 /** The encoder of BERT or of one of its relatives. */
 class Encoder extends Network {
   /**
+   * Return which tokens may be attended to: all but the padding.
+   * @param {NetworkInput} input
+   * @param {Changes} changes
+   * @returns {FloatTensor} - (1 1 tokens): 1 means "may attend".
+   */
+  keep({ ids, length = ids.length }, { noMask }) {
+    return padding_mask([noMask ? ids.length : length], ids.length);
+  }
+
+  /**
    * Compute one vector for each token.
    * @param {NetworkInput} input
    * @param {FloatTensor} keep - (1 1 tokens): 1 means "may attend".

@@ -16,11 +16,9 @@ class Bert extends Encoder {
    * @throws {RangeError} If the input has more tokens than the network has positions.
    */
   run(input, changes = {}) {
-    const tokens = input.ids.length;
-    this.checkLength(tokens);
-    const keep = padding_mask([changes.noMask ? tokens : (input.length ?? tokens)], tokens);
+    this.checkLength(input.ids.length);
     return record(changes, () => {
-      this.head(this.encode(input, keep), input.ids.slice(0, input.length), changes.temperature ?? 1);
+      this.head(this.encode(input, this.keep(input, changes)), input.ids.slice(0, input.length), changes.temperature ?? 1);
     });
   }
 

@@ -28,7 +28,10 @@ class Controls {
     this.word = { field: "text", number: 0 };
     this.typingTimer = 0;
     byId("word-mask").hidden = mask === null;
-    setText(byId("word-mask"), `Replace by ${mask}`);
+    if (mask !== null) {
+      setText(byId("word-mask"), `Replace by ${mask}`);
+      setAttribute(byId("words"), "aria-label", "Words: choose one to move or mask it");
+    }
     byId("pair-field").hidden = !experiments.hasPair;
     byId("padding-field").hidden = !experiments.hasPadding;
     byId("parts").append(...Object.entries(PARTS).map(([part, name]) => toggle(part, name, name)));

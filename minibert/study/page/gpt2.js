@@ -17,14 +17,23 @@ class Gpt2 extends Network {
    */
   run({ ids }, changes = {}) {
     this.checkLength(ids.length);
-    const all = new FloatTensor([ids.length, ids.length]).map(() => 1);
-    const keep = (changes.noMask ? all : causal_mask(ids.length)).unsqueeze(-3);
     return record(changes, () => {
-      const hidden = within("decoder", () => this.decode(ids, keep));
+      const hidden = within("decoder", () => this.decode(ids, this.keep({ ids }, changes)));
       const logits = observe("logits", hidden.matmul(this.outputMatrix));
       const predicted = observe("predicted_logits", logits.rows(this.predictedTokens(ids)));
       observe("probabilities", softmax(predicted.div(changes.temperature ?? 1)));
     });
+  }
+
+  /**
+   * Return which tokens each token attends to: itself and the earlier ones.
+   * @param {Pick<NetworkInput, "ids">} input
+   * @param {Changes} changes
+   * @returns {FloatTensor} - (1 tokens tokens): 1 means "may attend".
+   */
+  keep({ ids }, { noMask }) {
+    const all = new FloatTensor([ids.length, ids.length]).map(() => 1);
+    return (noMask ? all : causal_mask(ids.length)).unsqueeze(-3);
   }
 
   /**

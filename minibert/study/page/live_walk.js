@@ -5,7 +5,8 @@
  * where n is the number of tokens and p that of predictions, and in place of a text {"joined": parts}.
  * @typedef {object} Templates
  * @property {any[]} steps
- * @property {any[]} constants - Inputs of expressions. `values` is "positions", "segments", one number for all, or a list.
+ * @property {any[]} constants - Inputs of expressions. `values` is "masked", "positions", "segments", one
+ * number for all, or a list.
  * @property {Record<string, string[]>} labels
  * @property {MathTree[]} formulas
  * @property {string[]} overview
@@ -19,6 +20,7 @@
  * @property {Token[]} tokens
  * @property {number} length - Number of tokens before the padding.
  * @property {Changes} changes
+ * @property {FloatTensor} keep - The tokens that may be attended to; see the networks.
  * @property {Map<string, FloatTensor>} tensors
  *
  * @typedef {Omit<PageData, "title" | "text" | "start" | "facts">} LiveData
@@ -59,7 +61,8 @@ class LiveWalk {
     const tokens = this.tokenizer.encode(text, pair, padding);
     const length = tokens.length - padding;
     const input = { ids: tokens.map(({ id }) => id), segments: tokens.map(({ segment }) => segment), length };
-    return { characters: [...text, ...(pair ?? "")], tokens, length, changes, tensors: this.network.run(input, changes) };
+    const keep = this.network.keep(input, changes);
+    return { characters: [...text, ...(pair ?? "")], tokens, length, changes, keep, tensors: this.network.run(input, changes) };
   }
 
   /**
@@ -145,20 +148,14 @@ class LiveWalk {
    * @param {Templates} templates
    * @returns {Record<string, TensorRecord>}
    */
-  constants({ tokens, length, changes }, terms, templates) {
+  constants({ tokens, keep }, terms, templates) {
     const positions = this.network.positions(tokens.map(({ id }) => id));
-    /** @type {(place: number, shape: number[]) => boolean} The mask is true for padding, or for later tokens. */
-    const isMasked = (place, shape) => {
-      const keys = shape[shape.length - 1];
-      return this.network.data.isCausal ? place % keys > Math.floor(place / keys) : place % keys >= length;
-    };
     return Object.fromEntries(
       filled(templates.constants, terms).map((/** @type {any} */ { name, shape, dtype, values }) => {
         const numbers = Array.from({ length: productOf(shape) }, (_, place) => {
-          if (dtype === "bool") {
-            return Number(!changes.noMask && isMasked(place, shape));
-          }
           switch (values) {
+            case "masked":
+              return 1 - keep.data[place];
             case "positions":
               return positions[place];
             case "segments":

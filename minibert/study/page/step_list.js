@@ -1,4 +1,4 @@
-// The list of steps, in groups.
+// The list of steps, in groups. A group of one step is this step.
 
 /** @type {Record<string, string>} Headings that say what an abbreviation means. */
 const GROUP_TITLES = {
@@ -19,7 +19,7 @@ class StepList {
     this.address = address;
     /** @type {HTMLDetailsElement[]} */
     this.groups = [];
-    /** @type {Map<string, {link: HTMLAnchorElement, group: HTMLDetailsElement}>} */
+    /** @type {Map<string, {link: HTMLAnchorElement, group: HTMLDetailsElement | null}>} */
     this.entries = new Map();
     /** @type {HTMLAnchorElement | null} */
     this.current = null;
@@ -31,37 +31,40 @@ class StepList {
    */
   showWalk(walk) {
     const isOpen = this.groups.map((group) => group.open);
-    this.container.querySelectorAll("details").forEach((group) => {
-      group.remove();
+    this.container.querySelectorAll("details, ol").forEach((each) => {
+      each.remove();
     });
+    this.groups = [];
     this.entries.clear();
     this.current = null;
-    /** @type {Map<string, HTMLDetailsElement>} */
-    const groups = new Map();
-    for (const step of walk.steps) {
-      const group =
-        groups.get(step.group) ??
-        element("details", {}, element("summary", {}, GROUP_TITLES[step.group] ?? step.group, absence(step)), element("ol"));
-      groups.set(step.group, group);
-      const link = this.link(step);
-      group.lastElementChild?.append(element("li", {}, link));
-      this.entries.set(step.path, { link, group });
+    for (const [name, steps] of groupsOf(walk.steps)) {
+      const title = GROUP_TITLES[name] ?? name;
+      const links = steps.map((step) => this.link(step, steps.length > 1 ? step.name : title));
+      const list = element("ol", {}, ...links.map((link) => element("li", {}, link)));
+      const summary = element("summary", {}, title, absence(steps[0]));
+      const group = steps.length > 1 ? element("details", {}, summary, list) : null;
+      if (group) {
+        group.open = isOpen[this.groups.length] ?? false;
+        this.groups.push(group);
+      }
+      this.container.append(group ?? list);
+      for (const [number, step] of steps.entries()) {
+        this.entries.set(step.path, { link: links[number], group });
+      }
     }
-    this.groups = [...groups.values()];
-    this.groups.forEach((group, number) => {
-      group.open = isOpen[number] ?? false;
-    });
-    this.container.append(...this.groups);
   }
 
-  /** @param {Step} step */
-  link(step) {
+  /**
+   * @param {Step} step
+   * @param {string} name
+   */
+  link(step, name) {
     const symbol = element("span", { class: "symbol" }, ...symbolParts(step.symbol));
     const failure = element("strong", { class: "failure" }, step.failure ? "failed" : "");
     return element(
       "a",
       { href: this.address(step), "data-step": step.path, title: step.path },
-      step.name,
+      name,
       " ",
       symbol,
       " ",
@@ -80,7 +83,9 @@ class StepList {
     }
     this.current?.removeAttribute("aria-current");
     entry.link.setAttribute("aria-current", "step");
-    entry.group.open = true;
+    if (entry.group) {
+      entry.group.open = true;
+    }
     this.current = entry.link;
     window.requestAnimationFrame(() => {
       if (entry.link === this.current) {
@@ -88,6 +93,20 @@ class StepList {
       }
     });
   }
+}
+
+/**
+ * Return the steps by their groups, in order.
+ * @param {Step[]} steps
+ * @returns {Map<string, Step[]>}
+ */
+function groupsOf(steps) {
+  /** @type {Map<string, Step[]>} */
+  const groups = new Map();
+  for (const step of steps) {
+    groups.set(step.group, [...(groups.get(step.group) ?? []), step]);
+  }
+  return groups;
 }
 
 /**

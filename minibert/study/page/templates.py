@@ -144,7 +144,7 @@ def _values(name: str, value: Tensor) -> Any:
     if name == INPUTS["text.segments"]:
         return "segments"
     if value.dtype == torch.bool:
-        return False  # the scripts compute the mask
+        return "masked"
     if name.startswith(POSITIONS):
         return POSITIONS
     return float(numbers[0]) if len({*numbers}) == 1 else numbers

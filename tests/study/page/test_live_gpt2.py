@@ -167,3 +167,22 @@ def test_a_decoder_has_no_padding_and_no_masked_words(tab: Any, tmp_path: Any) -
     tab.open(file)
     assert tab.page.locator("#padding").is_hidden()
     assert tab.page.locator("#word-mask").is_hidden()
+    assert tab.page.locator("#words").get_attribute("aria-label") == "Words: choose one to move it"
+
+
+def test_a_group_of_one_step_is_this_step(tab: Any, tmp_path: Any) -> None:
+    """Its link is in the list itself, in the order of the steps, also after a change."""
+    model, tokenizer = made()
+    file = tmp_path / "page.html"
+    file.write_text(live_page(model, tokenizer, "the cat"), encoding="utf-8")
+    tab.open(file)
+    entries = tab.page.locator("#step-list > :is(details, ol)")
+    for text in ("the cat sat", "the"):
+        names = [each.partition("\n")[0].strip() for each in entries.all_inner_texts()]
+        groups = ["Text", "Decoder", "Decoder layer 0", "Decoder layer 1"]
+        assert names == [*groups, "Logits z", "Predicted logits ẑ", "Probabilities p"]
+        tab.page.click("#step-list > ol a[data-step='logits']")
+        assert tab.page.locator("#steps [aria-current]").get_attribute("data-step") == "logits"
+        assert tab.text("#name") == "Logits: output"
+        tab.page.fill("#sentence", text)
+        tab.page.press("#sentence", "Enter")

@@ -249,6 +249,7 @@ def test_words_are_moved_and_masked(page):
     page.page.click("#words button >> nth=1")
     page.page.click("#word-after")
     assert page.text("#text") == "the sat cat on the [MASK] ."
+    assert page.page.locator("#words").get_attribute("aria-label") == "Words: choose one to move or mask it"
     page.page.click("#word-mask")
     assert page.text("#text") == "the sat [MASK] on the [MASK] ."
     page.page.click("#word-before")
