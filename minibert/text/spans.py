@@ -121,7 +121,7 @@ class SpanExamples:
                 f"a text of {length:,} tokens needs {needed} sentinels such as {sentinel(0)}, but the tokenizer has "
                 f"{len(self.sentinels)}; use a smaller --max-length or --mlm-probability"
             )
-        if literal := int(np.isin(corpus.ids, self.sentinels).sum()):  # pieces of the model of a published tokenizer
+        if literal := corpus.count(self.sentinels):  # pieces of the model of a published tokenizer
             raise ValueError(
                 f"the text has sentinels such as {sentinel(0)} in {literal:,} places, which this tokenizer does not read as "
                 "text; remove them from the text"

@@ -21,7 +21,7 @@ from minibert.text.splits import is_validation, split_key
 from minibert.text.tokenizer import SEP, UNK, sentinels, token_id, vocabulary_size, without_special_tokens
 from minibert.text.unknown import UnknownText, unknown_in
 
-CHARACTERS_PER_CHUNK = 4_000_000
+CHARACTERS_PER_CHUNK, TOKENS_PER_CHUNK = 4_000_000, 1_000_000
 IDS_FILE, METADATA_FILE = "ids.bin", "corpus.json"
 SENTENCES_FILE, DOCUMENTS_FILE, DIGESTS_FILE = "sentence-starts.npy", "document-starts.npy", "document-digests.npy"
 TRAIN, VALIDATION = "train", "validation"
@@ -141,6 +141,11 @@ class TokenizedCorpus:
         document_starts = self.document_starts[: count + 1]
         sentence_starts = self.sentence_starts[: document_starts[-1] + 1]
         return TokenizedCorpus(self.ids[: sentence_starts[-1]], sentence_starts, document_starts, self.document_digests[:count])
+
+    def count(self, tokens: IntArray) -> int:
+        """Count how often some tokens occur. The corpus is read in parts, because it may be larger than memory."""
+        starts = range(0, len(self.ids), TOKENS_PER_CHUNK)
+        return sum(int(np.isin(self.ids[start : start + TOKENS_PER_CHUNK], tokens).sum()) for start in starts)
 
     def first_tokens(self, excluded: Sequence[int], limit: int = 10_000_000) -> IntArray:
         """Return the tokens among the first `limit` ids, without those excluded: a sample to estimate token frequencies."""
