@@ -129,8 +129,12 @@ class TestSpanExamples:
         assert TOKENIZER.encode(literal).tokens.count("<extra_id_0>") == 1
         assert TOKENIZER.encode(literal).tokens.count("</s>") == 2
 
-    def test_a_sentinel_in_the_text_is_refused_where_it_is_a_piece_of_the_model(self) -> None:
+    @pytest.mark.parametrize("part", [1, 3, 1000])
+    def test_a_sentinel_in_the_text_is_refused_where_it_is_a_piece_of_the_model(
+        self, part: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """As in published vocabularies of T5, which have the sentinels among the pieces of a unigram model."""
+        monkeypatch.setattr("minibert.text.tokenized.TOKENS_PER_CHUNK", part)
         pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("a", -1.0), ("<extra_id_0>", 0.0), ("<extra_id_1>", 0.0)]
         tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2))
         tokenizer.add_special_tokens([piece for piece, score in pieces if score == 0])
