@@ -12,6 +12,8 @@ SPACED = frozenset("=≈↦∈≤≥<>+−,;")
 """Operators with spaces around them or after them."""
 APPLY = "\u2061"
 """The invisible sign between the name of a function and its argument."""
+UNSEEN_BRACKET = "\u2063"
+"""The invisible sign that closes a bracket on the left of several cases."""
 SIGNS = {ord("⋅"): "·", ord("\ufe00"): ""}
 """Signs of MathML in plain text. The second one is invisible: it selects one of two styles of a script letter."""
 
@@ -63,13 +65,25 @@ def _text(element: ElementTree.Element) -> str:
             return f" {parts[0].strip()}_{_braced(parts[1])}{_superscript(parts[2])} "
         case "mover":
             return unicodedata.normalize("NFC", parts[0] + {"ˆ": "\u0302", "˜": "\u0303"}.get(parts[1], parts[1]))
+        case "mrow" if (cases := _cases(element)) is not None:
+            return f"{{{'; '.join(cases)}}}"
         case "mtable":
             return "; ".join(parts)
+        case "mtr":
+            return " ".join(part.strip() for part in parts)
         case "mspace":
             return " " if element.get("width") else ""
         case "mo" if (element.text or "") in SPACED and element.get("rspace") != "0":
             return f"{element.text} " if element.text in {",", ";"} else f" {element.text} "
     return (element.text or "") + "".join(parts)
+
+
+def _cases(element: ElementTree.Element) -> list[str] | None:
+    """Return the lines "value if condition" of the environment `cases`; None for other parts of a formula."""
+    if len(element) != 3 or element[1].tag != "mtable" or element[2].text != UNSEEN_BRACKET:
+        return None
+    lines = [[_text(cell).strip() for cell in row] for row in element[1]]
+    return [re.sub(r",* if (?=if|otherwise)", " ", " if ".join(line)) for line in lines]
 
 
 def _bracketed(part: str) -> str:

@@ -58,6 +58,12 @@ def test_a_formula_converts_to_mathml_and_text(name: str) -> None:
         (r"-\frac{\log x}{2} \cdot \max_j \left(z_j\right)", "−(log x)/2 · max_j(z_j)"),
         (r"\mathcal{L} = x_1, \ldots", "ℒ = x_1, …"),
         (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", "a = b; c = d"),
+        (
+            r"f = \begin{cases} r & r < m \\ \min(a, b) & r \ge m \end{cases}, \quad m = 1",
+            "f = {r if r < m; min(a, b) if r ≥ m}, m = 1",
+        ),
+        (r"\begin{cases} a, & \text{if } b \\ c & \text{otherwise} \end{cases}", "{a if b; c otherwise}"),
+        (r"\begin{pmatrix} a & b \\ c & d \end{pmatrix}", "(a b; c d)"),
         (r"\text{<b> \& c}", "<b> &c"),
     ],
 )
