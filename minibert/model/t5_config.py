@@ -106,6 +106,8 @@ class T5Config(TextConfig):
             known["attention_probs_dropout_prob"] = known["hidden_dropout_prob"]
         if "encoder_layers" in known:
             known.setdefault("decoder_layers", known["encoder_layers"])
+        if "pad_token_id" in known:
+            known.setdefault("decoder_start_token_id", known["pad_token_id"])
         known["scale_decoder_outputs"] = cls.read_scale(stored)
         return known | {"tie_word_embeddings": True}  # the weights show if they are another matrix
 

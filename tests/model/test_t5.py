@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor, nn
 
 from minibert import adamw, load, load_tokenizer, record
+from minibert.commands import main
 from minibert.model import read_checkpoint
 from minibert.model.cache import KeyValueCache
 from minibert.model.t5 import MT5ForConditionalGeneration, T5ForConditionalGeneration
@@ -333,6 +334,16 @@ class TestT5Config:
         assert not {"hidden_act", "is_gated", "attention_probs_dropout_prob", "head_width"} & stored.keys()
         del stored["num_decoder_layers"]
         assert T5Config.from_fields(stored, tmp_path).decoder_layers == 5
+
+    def test_a_target_begins_with_padding_unless_the_file_says_otherwise(self, tmp_path: Path) -> None:
+        """transformers 5 writes no decoder_start_token_id, and has no default for it. `verify` compares such a file."""
+        random_model(pad_token_id=3, decoder_start_token_id=8).save_pretrained(tmp_path)
+        stored = json.loads((tmp_path / "config.json").read_text())
+        assert T5Config.from_fields(stored, tmp_path).decoder_start_token_id == 8
+        del stored["decoder_start_token_id"]
+        (tmp_path / "config.json").write_text(json.dumps(stored))
+        assert T5Config.from_fields(stored, tmp_path).decoder_start_token_id == 3
+        assert main(["verify", str(tmp_path), "--ids", "5", "6", "7", "8", "1"]) == 0
 
     @pytest.mark.parametrize(
         ("changed", "message"),

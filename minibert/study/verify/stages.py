@@ -40,6 +40,7 @@ Stages = dict[str, Tensor]
 
 ATTENTION_STEPS = ("query", "key", "value", "scores", "weights", "context")
 """Steps inside attention, in the order of computation. In transformers, masked keys have a very low score."""
+DECODER_START = "decoder_start_token_id"
 INPUT_PREFIX = "inputs."
 """Prefix of the inputs in a file of stages."""
 
@@ -103,6 +104,8 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
     dtype = next(model.parameters()).dtype
     with silent_transformers(), _as_folder(checkpoint) as folder:
         reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
+    if getattr(reference.config, DECODER_START, None) is None:  # transformers 5 has no default for T5
+        setattr(reference.config, DECODER_START, getattr(model.config, DECODER_START, None))
     for path, name in model.attention_modules.items():
         attention.paths |= dict.fromkeys(_find_modules(reference, name), path)
     with torch.no_grad(), _hooks(reference, model.reference_stages, stages), FullPrecision():
