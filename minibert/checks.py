@@ -38,12 +38,13 @@ def check_number(name: str, value: object) -> None:
 
 
 def can_check_values(tensor: Tensor) -> bool:
-    """Return False on a GPU, on the meta device, while a model is compiled, and inside `torch.func.vmap`."""
-    return (
-        tensor.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
-    )
+    """Return False on a GPU, on the meta device, while a model is compiled, and inside of `torch.func`."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling() and not is_transformed(tensor)
+
+
+def is_transformed(*tensors: Tensor) -> bool:
+    """Return True for tensors inside of a function of `torch.func`, such as `grad` and `vmap`; while compiling, False."""
+    return not torch.compiler.is_compiling() and any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors))
 
 
 def value_outside(tensor: Tensor, least: float, most: float) -> float | None:

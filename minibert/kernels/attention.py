@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -83,20 +82,19 @@ def weighted_mean(
 ) -> Float[Tensor, "*batch queries value_width"]:
     """Compute the softmax of the scores, drop some weights, and average the values with the others."""
     if 0 < dropout < 1 and can_check_values(scores):
-        context: Tensor = _DroppedWeights.apply(scores, value, dropout)  # type: ignore[no-untyped-call]
+        context: Tensor = _DroppedMean.apply(scores.softmax(dim=-1), value, dropout)  # type: ignore[no-untyped-call]
         return context
     return F.dropout(scores.softmax(dim=-1), dropout) @ value
 
 
-class _DroppedWeights(torch.autograd.Function):
-    """The weighted mean with dropout, which stores the weights and one byte for each: less than half of what autograd stores.
+class _DroppedMean(torch.autograd.Function):
+    """The mean of the values with dropout of the weights, which stores the weights, as the softmax does, and one byte for each.
 
-    The small values are scaled by 1 / (1 - dropout), not the weights.
+    This is less than half of what autograd stores. The small values are scaled by 1 / (1 - dropout), not the weights.
     """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, value: Tensor, dropout: float) -> Tensor:
-        weights = scores.softmax(dim=-1)
+    def forward(ctx: Any, weights: Tensor, value: Tensor, dropout: float) -> Tensor:
         stays = torch.empty_like(weights, dtype=torch.bool).bernoulli_(1 - dropout)
         ctx.save_for_backward(weights, stays, value)
         ctx.scale = 1 / (1 - dropout)
@@ -104,13 +102,10 @@ class _DroppedWeights(torch.autograd.Function):
         return context
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_context: Tensor) -> tuple[Tensor | None, ...]:
         weights, stays, value = ctx.saved_tensors
         d_value = ctx.scale * ((weights * stays).mT @ d_context)
-        d_weights = (d_context @ (ctx.scale * value).mT).mul_(stays)
-        d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype)
-        return d_scores, d_value, None
+        return (d_context @ (ctx.scale * value).mT).mul_(stays), d_value, None
 
 
 AttentionImplementation = str | AttentionFunction

@@ -33,7 +33,7 @@ def flash_attention(
     """Compute `equations.scaled_dot_product_attention` by FlashAttention, written by hand. Only `context` can be observed.
 
     Raises: ValueError for a bias that needs a gradient, for tensors that are not on a CUDA device, and for bfloat16 in
-        Triton's interpreter.
+        Triton's interpreter; RuntimeError for second derivatives.
     """
     if bias is not None and bias.requires_grad:
         raise ValueError('attention="triton" computes no gradient of the bias: choose "fused" or "explicit"')

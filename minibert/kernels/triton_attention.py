@@ -30,7 +30,6 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from triton import language as tl
 
 from minibert.precision import at_least_float32, autocast_dtype
@@ -202,8 +201,9 @@ class _FlashAttention(torch.autograd.Function):
         return context
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_context: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # by create_graph=True
+            raise RuntimeError('attention="triton" computes no second derivatives: choose "explicit"')
         query, key, value, context, logsumexp = ctx.saved_tensors
         delta = (at_least_float32(context) * at_least_float32(d_context)).sum(dim=-1)
         inputs = (query, key, value, d_context.contiguous(), logsumexp, delta)
