@@ -1,6 +1,8 @@
 """What each optimization is worth: a training step or a decoding step, with one optimization after the other switched off.
 
-python -m benchmarks.ablation [--cases tiny mini small ragged] [--sizes mini small] [--rounds 9]
+python -m benchmarks.ablation [--cases tiny mini small ragged] [--sizes mini small] [--rounds 9] [--out FILE]
+
+Only a run of all cases with these rounds replaces ablation.json. The result of another one is printed, and written to --out.
 
 The steps are those of benchmarks/pretraining.py, and one generated token of benchmarks/generation.py. All ways are timed in
 turn, in random order, in one process. A ratio of 2 means that the step takes twice as long without the optimization. "nothing"
@@ -19,6 +21,7 @@ from unittest import mock
 import torch
 
 from benchmarks.generation import PROMPT, SIZES, both_models, our_tokens
+from benchmarks.output import result_path, write_result
 from benchmarks.pretraining import CASES, make_batch
 from benchmarks.steps import our_steps
 from minibert import PRESETS, BertForPreTraining
@@ -132,8 +135,9 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
     parser.add_argument("--sizes", nargs="*", choices=SIZES, default=["mini", "small"])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"))
     rows = []
     for case_name in options.cases:
         rows += training_rows(case_name, options.rounds)
@@ -141,8 +145,7 @@ def main() -> None:
         rows += generation_rows(size, options.rounds)
     for row in rows:
         print(json.dumps(row))
-    result = {"torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows}
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(path, {"torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows})
 
 
 if __name__ == "__main__":

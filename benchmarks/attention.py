@@ -1,6 +1,6 @@
 """Speed and memory of attention alone, over the length of the sequences, at a fixed number of tokens.
 
-python -m benchmarks.attention [--lengths 128 256 ...] [--tokens 16384] [--rounds 5] [--name attention]
+python -m benchmarks.attention [--lengths 128 256 ...] [--tokens 16384] [--rounds 5] [--out FILE]
 
 The batch is smaller where the sequences are longer. So the queries, keys and values have the same size at every length, and
 only the number of scores grows. All ways compute the same, which is checked first:
@@ -16,7 +16,8 @@ through the logarithms, at the longer half of the lengths: 0 for flat, 1 for twi
 
 "fused is faster" has the quartiles of the ratios in each round. In the row of fused it is the noise: fused against fused.
 
-Writes NAME.json next to this file, and the figure docs/NAME.png.
+Writes attention.json and docs/attention.png, or on a GPU attention_gpu. Only a run with the default lengths, tokens, rounds and
+number of threads of the committed file does so. The result of another one is printed, and written to --out with its figure.
 """
 
 import argparse
@@ -35,7 +36,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 from torch import Tensor
 
+from benchmarks.machine import result_file
 from benchmarks.memory import added_mebibytes
+from benchmarks.output import figure_path, result_path, write_result
 from minibert.equations import online_softmax_attention, scaled_dot_product_attention
 from minibert.kernels import flash_attention, fused_attention
 from minibert.study.drawing import figure, save
@@ -55,7 +58,6 @@ WAYS: dict[str, Callable[..., Tensor]] = {
 PASSES = ("forward", "training")
 AGAIN = "fused again"
 """What differs between two measurements of the same is noise."""
-ROOT = Path(__file__).parents[1]
 
 
 def make_inputs(length: int, tokens: int, dtype: torch.dtype = DTYPE) -> list[Tensor]:
@@ -173,8 +175,9 @@ def main() -> None:
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS)
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--name", default="attention_gpu" if ON_CUDA else "attention")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    path = result_path(parser, options, result_file("attention"))
     result: dict[str, Any] = {"torch": torch.__version__, "device": DEVICE, "dtype": str(DTYPE), "tokens": options.tokens}
     result |= {"heads": HEADS, "width": WIDTH, "threads": torch.get_num_threads(), "differences": check_equality()}
     rows = [row for length in options.lengths for row in measure(length, options.tokens, options.rounds)]
@@ -185,10 +188,11 @@ def main() -> None:
     }
     result["targets"] = judge(rows)
     print(json.dumps({name: result[name] for name in ("exponents", "targets")}, indent=1))
-    path = Path(__file__).with_name(f"{options.name}.json")
-    path.write_text(json.dumps(result | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    write_result(path, result | {"rows": rows})
+    if path is None:
+        return
     charts = [partial(draw, rows=rows, kind=kind, quantity=quantity) for kind in PASSES for quantity in ("seconds", "MiB")]
-    save(figure(*charts, size=(3.6, 3.4)), ROOT / "docs" / f"{options.name}.png")
+    save(figure(*charts, size=(3.6, 3.4)), figure_path(path))
 
 
 if __name__ == "__main__":

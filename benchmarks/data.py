@@ -1,13 +1,13 @@
 """Speed of data preparation compared with training, in tokens per second on one core.
 
-python -m benchmarks.data [--text PATH …]
+python -m benchmarks.data [--text PATH …] [--out FILE]
 
-The benchmark prints a table and writes data.json. Each number is the median of seven runs, with the range of the middle five.
+The benchmark prints a table and writes data.json, or with other texts only --out. Each number is the median of seven runs, with
+the range of the middle five.
 torch, numpy and tokenizers use one thread.
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -23,6 +23,7 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 
 import torch
 
+from benchmarks.output import result_path, write_result
 from minibert.files import cache_directory
 from minibert.text.batching import batches_by_count
 from minibert.text.corpus import find_files, read_corpus
@@ -82,8 +83,10 @@ def main() -> None:
     """Measure every stage of data preparation, then training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=Path, nargs="*", default=())
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"))
     text_options = TextOptions(text=tuple(options.text))
     corpus = open_corpus(text_options)
     tokenizer = make_tokenizer(VocabularyOptions(), training_sentences(corpus.documents, text_options.validation_fraction))
@@ -144,7 +147,7 @@ def main() -> None:
         print(f"{name:<{width}}  {median:>12,.0f}   {low:,.0f} to {high:,.0f}")
     slowest = min(median for name, (median, _, _) in rows.items() if name.startswith("batches"))
     print(f"\nThe slowest batches on {CORES} such cores, one process each: {CORES * slowest:,.0f} tokens/s (computed)")
-    Path(__file__).with_suffix(".json").write_text(json.dumps(rows | waiting, indent=1) + "\n", encoding="utf-8")
+    write_result(path, rows | waiting)
 
 
 if __name__ == "__main__":

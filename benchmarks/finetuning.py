@@ -1,9 +1,13 @@
 """Speed of a fine-tuning step on texts of real lengths, next to transformers with the same weights, batches and dropout.
 
-MINIBERT_DATA=FOLDER python -m benchmarks.finetuning [--preset mini] [--batch-size 32] [--rounds 40]
+MINIBERT_DATA=FOLDER python -m benchmarks.finetuning [--preset mini] [--batch-size 32] [--rounds 40] [--out FILE]
 
-The texts are those of SST-2 in their order, so the lengths of a batch differ: it has about 60% padding. Without the data, the
-lengths are drawn from a distribution like theirs. minibert computes the last layer for [CLS] only, and no padding at all.
+The texts are those of SST-2 in their order, so the lengths of a batch differ: 70% of the tokens of the committed run are
+padding. Without the data, the lengths are drawn from another distribution. minibert computes the last layer for [CLS] only,
+and no padding at all.
+
+Only a run with the data and these options replaces finetuning.json. The result of another one is printed, and written to
+--out.
 """
 
 import argparse
@@ -15,6 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import about
+from benchmarks.output import result_path, write_result
 from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertForSequenceClassification
 from minibert.text.labeled.examples import Example, LabeledBatch, make_batch
@@ -60,10 +65,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--precision", nargs="+", choices=DTYPES, default=[*DTYPES])
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    data = os.environ.get("MINIBERT_DATA")
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"), missing="" if data else "MINIBERT_DATA")
     config = replace(PRESETS[options.preset].with_labels(("bad", "good")), problem_type="single_label_classification")
-    lengths = lengths_of_sst2(os.environ.get("MINIBERT_DATA"), BATCHES * options.batch_size)
+    lengths = lengths_of_sst2(data, BATCHES * options.batch_size)
     batches = make_batches(lengths, options.batch_size, config.vocab_size)
     objective, network = ClassificationObjective(), BertForSequenceClassification
     difference = check_equality(*both_models(network, config), batches[0], objective, columns_of(batches[0]))
@@ -87,8 +94,7 @@ def main() -> None:
         }
         rows.append(row)
         print(json.dumps(row), flush=True)
-    result = about() | {"preset": options.preset, "batch size": options.batch_size, "rows": rows}
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(path, about() | {"preset": options.preset, "batch size": options.batch_size, "rows": rows})
 
 
 if __name__ == "__main__":

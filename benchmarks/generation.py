@@ -1,6 +1,8 @@
 """Speed of GPT-2's greedy generation, next to `generate` of transformers with the same weights.
 
-python -m benchmarks.generation [--sizes tiny mini small] [--new-tokens 128] [--rounds 7] [--threads 2]
+python -m benchmarks.generation [--sizes tiny mini small] [--new-tokens 128] [--rounds 7] [--threads 2] [--out FILE]
+
+Only a run of all sizes with these options replaces generation.json. The result of another one is printed, and written to --out.
 
 One text of 16 random tokens is continued, in float32, with the keys and values of earlier tokens stored on both sides. Before
 anything is timed, both have to generate the same tokens, and both models have to compute the same scores in float64. "A/A"
@@ -21,6 +23,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from benchmarks.output import result_path, write_result
 from minibert import PRESETS, GPT2Config, GPT2LMHeadModel
 from minibert.timing import ratio, time_in_turn
 
@@ -112,16 +115,17 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"))
     rows = []
     for name in options.sizes:
         rows.append({"size": name} | measure(SIZES[name], options.new_tokens, options.rounds))
         print(json.dumps(rows[-1]), flush=True)
     result = {"torch": torch.__version__, "transformers": transformers.__version__, "threads": options.threads}
     settings = {"new tokens": options.new_tokens, "prompt": PROMPT, "batch": 1, "precision": "float32"}
-    options.out.write_text(json.dumps(result | settings | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    write_result(path, result | settings | {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Time of grading a class with `minibert class grade`. Prints a table, writes grading.json.
 
-    python benchmarks/grading.py [--students 300] [--jobs 2]
+    python -m benchmarks.grading [--students 300] [--jobs 2] [--out FILE]
+
+With another number of students or jobs, the result is written to --out only.
 
 The seconds of the processors count: other work on the machine makes the run longer. `load_before` shows it.
 Ten exercises of all kinds. Half of the solutions are right; each of the others has one of the mistakes of the catalogue, or one
@@ -8,7 +10,6 @@ that is not in it. The class is graded, graded again without changes, and again 
 """
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -22,6 +23,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.output import result_path, write_result
 from minibert.classroom.exercises import EXERCISES
 from minibert.classroom.mistakes import Kind, source_with
 from minibert.classroom.mistakes.variants import source_of
@@ -40,7 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--students", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    target = result_path(parser, options, Path(__file__).with_suffix(".json"))
     results: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__},
         "students": options.students,
@@ -59,7 +63,7 @@ def main() -> None:
             results[title] = measured = {**run(folder, *grade), "load_before": load}
             print(f"{title:30} {measured['seconds']:8.1f} s, {measured['processor_seconds']:8.1f} s of processors", flush=True)
         results["points"] = Path(folder, "results", "grades.csv").read_text().splitlines()[1:4]
-    Path(__file__).with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_result(target, results)
 
 
 def run(folder: str, *command: str) -> dict[str, float]:

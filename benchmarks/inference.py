@@ -1,6 +1,8 @@
 """Speed of an encoder without training, next to transformers: one text, 32 equally long ones, and 32 of different lengths.
 
-python -m benchmarks.inference [--rounds 25] [--cases one batch ragged]
+python -m benchmarks.inference [--rounds 25] [--cases one batch ragged] [--out FILE]
+
+Only a run of all cases with these rounds replaces inference.json. The result of another one is printed, and written to --out.
 
 The network has the size of all-MiniLM-L6-v2: 6 layers of width 384 with 12 heads. Its result is the mean of the vectors of
 each text. Before anything is timed, both have to compute the same in float64. "A/A" compares minibert with itself. With
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.machine import about, result_file
+from benchmarks.output import result_path, write_result
 from benchmarks.steps import both_models
 from minibert import PRESETS, Bert, BertConfig
 from minibert.kernels import worthwhile_sequences
@@ -117,13 +120,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--out", type=Path, default=result_file("inference"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    path = result_path(parser, options, result_file("inference"))
     rows = []
     for case in options.cases:
         rows.append(measure(case, options.rounds))
         print(json.dumps(rows[-1]), flush=True)
-    options.out.write_text(json.dumps(about() | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    write_result(path, about() | {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Time of a forward pass in JavaScript, as a live page computes it after every change. Prints a table, writes live_page.json.
 
-    python benchmarks/live_page.py [--repetitions 30] [--browser PATH]
+    python -m benchmarks.live_page [--repetitions 30] [--browser PATH] [--out FILE]
+
+With another number of repetitions, the result is written to --out only.
 
 The forward pass of the tiny BERT with its pretraining heads in Chromium is compared with Python's of the same model, in
 turns: with explicit attention inside `record`, which keeps every tensor as the page does, and without a recording. All times
@@ -14,7 +16,6 @@ pass and the comparison with the numbers before, to the new layout.
 """
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -27,6 +28,7 @@ import torch
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from tokenizers import Tokenizer
 
+from benchmarks.output import result_path, write_result
 from minibert import PRESETS, BertForPreTraining, record
 from minibert.study.page.live import LIVE_SCRIPTS, live_page, network_json
 from minibert.study.page.page import FOLDER
@@ -63,8 +65,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=30)
     parser.add_argument("--browser", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"), inputs=("browser",))
     rows = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox", "--disable-gpu"])
@@ -92,7 +96,7 @@ def main() -> None:
         "rows": rows,
         "changes": changes,
     }
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_result(path, report)
 
 
 @torch.no_grad()

@@ -1,10 +1,10 @@
 """Loss per character of small GPT-2s with vocabularies of characters and of byte pairs.
 
-MINIBERT_DATA=FOLDER python -m benchmarks.next_token [--steps 2000] [--vocab-sizes 1000 8000]
+MINIBERT_DATA=FOLDER python -m benchmarks.next_token [--steps 2000] [--vocab-sizes 1000 8000] [--out FILE]
 
-Writes next_token.json and docs/next_token.png. The text is FOLDER/data/gutenberg. The settings are those of nanoGPT for
-Shakespeare on a CPU: 4 layers of width 128, 4 heads, 64 tokens, 12 windows a step, no dropout. All models are evaluated on the
-same text: the beginnings of two books that are not trained on.
+Writes next_token.json and docs/next_token.png; with other options than these, only --out and its figure. The text is
+FOLDER/data/gutenberg. The settings are those of nanoGPT for Shakespeare on a CPU: 4 layers of width 128, 4 heads, 64 tokens, 12
+windows a step, no dropout. All models are evaluated on the same text: the beginnings of two books that are not trained on.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import torch
 from matplotlib.axes import Axes
 from tokenizers import Tokenizer
 
+from benchmarks.output import figure_path, result_path, write_result
 from minibert import GPT2Config, GPT2LMHeadModel
 from minibert.study.drawing import GRAY, PALETTE, figure, save
 from minibert.study.text_generation import continue_text
@@ -35,7 +36,6 @@ from minibert.training.next_token import next_token_run, tokens_per_character
 from minibert.training.next_token_text import next_token_baselines
 from minibert.training.options import DeviceOptions, PretrainingConfig
 
-ROOT = Path(__file__).resolve().parents[1]
 WINDOW, WIDTH = 64, 128
 CONFIG = PretrainingConfig(
     family="gpt2",
@@ -56,7 +56,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--vocab-sizes", type=int, nargs="*", default=[1000, 8000])
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"))
     documents = list(read_corpus(Path(os.environ["MINIBERT_DATA"]) / "data" / "gutenberg").documents)
     train, held_out = split_documents(documents, sufficient_validation_fraction(documents, 0.05))
     validation = [beginning(document, VALIDATION_CHARACTERS) for document in held_out]
@@ -70,8 +72,9 @@ def main() -> None:
         runs[name] = train_one(make_tokenizer(vocabulary, sentences, "gpt2"), train, validation, options.steps)
         print(f"{name}: {json.dumps({key: value for key, value in runs[name].items() if key != 'losses'})}", flush=True)
     report = {"steps": options.steps, "validation": [document.source for document in validation], "runs": runs}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    save(figure(partial(draw, runs, "step"), partial(draw, runs, "characters")), ROOT / "docs" / "next_token.png")
+    write_result(path, report)
+    if path is not None:
+        save(figure(partial(draw, runs, "step"), partial(draw, runs, "characters")), figure_path(path))
 
 
 def beginning(document: Document, characters: int) -> Document:

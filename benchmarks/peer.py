@@ -1,11 +1,11 @@
 """Train minibert and transformers on the same batches from the same weights. Writes peer.json and docs/peer.png.
 
-python benchmarks/peer.py [--preset mini] [--steps 200] [--batch-size 16] [--max-length 64] [--text PATH …]
-    [--device cpu] [--precision float32] [--name peer]
+python -m benchmarks.peer [--preset mini] [--steps 200] [--batch-size 16] [--max-length 64] [--text PATH …]
+    [--device cpu] [--precision float32] [--out FILE]
 
 transformers' BertForPreTraining computes its own loss. Both use torch's AdamW with the same schedule. There is no dropout,
-because the two models would draw different random numbers. The figure shows the losses of a run on the CPU; `--name` is the
-name of the JSON file and of the figure.
+because the two models would draw different random numbers. The figure shows the losses of a run on the CPU. A run
+with other options than these prints its result, and writes it to --out, with a figure of the same name.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import torch
 import transformers
 from matplotlib.axes import Axes
 
+from benchmarks.output import figure_path, result_path, write_result
 from minibert.study.drawing import BLUE, ORANGE, figure, save
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
@@ -29,8 +30,6 @@ from minibert.training.distributed import start_processes
 from minibert.training.optimizer import warmup_linear
 from minibert.training.options import DeviceOptions, PretrainingConfig
 from minibert.training.pretraining import pretraining_run
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def peer_of(optimizer: torch.optim.Optimizer, ours: torch.nn.Module, theirs: torch.nn.Module) -> torch.optim.Optimizer:
@@ -58,8 +57,9 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=64)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--name", default="peer")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"), inputs=("text",))
     config = PretrainingConfig(
         preset=options.preset,
         steps=options.steps,
@@ -91,7 +91,9 @@ def main() -> None:
         began = time.perf_counter()
         with torch.autocast(options.device, torch.bfloat16, enabled=options.precision == "bfloat16"):
             columns = {
-                name: column.long() for name, column in vars(batch.to(processes.device)).items() if not name.endswith("_at")
+                name: column.long()
+                for name, column in vars(batch.to(processes.device)).items()
+                if isinstance(column, torch.Tensor) and not name.endswith("_at")
             }
             loss = theirs(**columns).loss
         loss.backward()
@@ -121,9 +123,9 @@ def main() -> None:
         },
     }
     print(json.dumps(result, indent=1))
-    Path(__file__).with_name(f"{options.name}.json").write_text(
-        json.dumps(result | {"curves": curves}) + "\n", encoding="utf-8"
-    )
+    write_result(path, result | {"curves": curves})
+    if path is None:
+        return
 
     def both(axes: Axes) -> None:
         axes.plot(ours, color=BLUE, linewidth=3, alpha=0.5, label="minibert")
@@ -135,7 +137,7 @@ def main() -> None:
         axes.semilogy(np.abs(ours - peer) + 1e-9, color=ORANGE, linewidth=1)
         axes.set(title="Difference of the losses", xlabel="step", ylabel="nats")
 
-    save(figure(both, difference, size=(5.2, 3.4)), ROOT / "docs" / f"{options.name}.png")
+    save(figure(both, difference, size=(5.2, 3.4)), figure_path(path))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Four kinds of positions on sequences longer than in training. Writes positions.json and docs/positions.png.
 
-python benchmarks/positions.py [--task copy] [--steps 800] [--letters 10] [--longest 20]
+python -m benchmarks.positions [--task copy] [--steps 800] [--letters 10] [--longest 20] [--out FILE]
 
 A Transformer with each kind of positions is trained on sequences of up to --letters letters and tested on sequences of up to
---longest letters ("train short, test long", Press et al. 2022). Hyperparameters, seed and batches are the same for all.
+--longest letters ("train short, test long", Press et al. 2022). Hyperparameters, seed and batches are the same for all. A run
+with other options than these writes its result and its figure to --out only.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from benchmarks.output import figure_path, result_path, write_result
 from minibert.model.config import POSITIONS
 from minibert.study.drawing import GRAY, figure, save
 from minibert.text.batching import batches_by_count
@@ -28,7 +29,6 @@ from minibert.training.loop import evaluate
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.translation import TranslationObjective, translation_run
 
-ROOT = Path(__file__).resolve().parents[1]
 TESTED = 200
 """Number of test sequences of each length."""
 
@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--letters", type=int, default=10)
     parser.add_argument("--longest", type=int, default=20)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"))
     tokenizer = build_tokenizer([*SPECIAL_TOKENS, *ALPHABET])
     tests = {
         length: test_batches(
@@ -68,9 +70,10 @@ def main() -> None:
         longer = np.mean([accuracies[kind][length] for length in tests if length > options.letters])
         train = np.mean([accuracies[kind][length] for length in tests if length <= options.letters])
         print(f"{kind}: token accuracy {train:.1%} up to {options.letters} letters, {longer:.1%} above", flush=True)
-    report = {"settings": vars(options), "token accuracy by length": accuracies}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    save(figure(partial(draw, accuracies, options.letters, options.task)), ROOT / "docs" / "positions.png")
+    settings = {name: value for name, value in vars(options).items() if name != "out"}
+    write_result(path, {"settings": settings, "token accuracy by length": accuracies})
+    if path is not None:
+        save(figure(partial(draw, accuracies, options.letters, options.task)), figure_path(path))
 
 
 def test_batches(task: LettersTask, length: int, encoded: Callable[[ParallelText], ParallelExamples]) -> list[ParallelBatch]:

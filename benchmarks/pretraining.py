@@ -1,6 +1,8 @@
 """Speed and memory of a pretraining step, next to transformers with the same weights, batches, dtype and dropout.
 
-python -m benchmarks.pretraining [--cases tiny mini small ragged] [--precision float32 bfloat16] [--rounds 15]
+python -m benchmarks.pretraining [--cases tiny mini small ragged] [--precision float32 bfloat16] [--rounds 15] [--out FILE]
+
+Only a run of all cases with these rounds replaces pretraining.json. The result of another one is printed, and written to --out.
 
 A step is all of it: forward pass, backward pass, clipping, AdamW, schedule. transformers computes its own loss, which needs
 the scores of the vocabulary at every token; minibert computes them at the masked ones. Before anything is timed, both have to
@@ -28,6 +30,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import about, result_file
 from benchmarks.memory import added_mebibytes
+from benchmarks.output import result_path, write_result
 from benchmarks.steps import DTYPES, both_models, check_equality, our_steps, their_steps
 from minibert import PRESETS, BertConfig, BertForPreTraining
 from minibert.kernels import worthwhile_sequences
@@ -180,8 +183,9 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", choices=DTYPES, default=["bfloat16"] if IS_CUDA else [*DTYPES])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--no-memory", action="store_true")
-    parser.add_argument("--out", type=Path, default=result_file("pretraining"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    path = result_path(parser, options, result_file("pretraining"))
     rows = []
     for name in options.cases:
         case = CASES[name]
@@ -208,8 +212,7 @@ def main() -> None:
                 row["added MiB"] = [round(added_memory(case, precision, is_ours)) for is_ours in (True, False)]
             rows.append(row)
             print(json.dumps(row), flush=True)
-    result = about()
-    options.out.write_text(json.dumps(result | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    write_result(path, about() | {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 python -m benchmarks.run [--only pretraining inference …] [--table]
 
-Each benchmark runs in a process of its own and writes its JSON file next to this one. That of translation needs Multi30k:
-MINIBERT_DATA=FOLDER. With --table nothing runs, and the table is that of the files. It is also written to docs/speed.md, with
-that of the optimizations (benchmarks/ablation.py). All results of this machine together are in results/MACHINE.json.
+Each benchmark runs in a process of its own, completely, and replaces its JSON file next to this one, on any machine. Those of
+fine-tuning and of translation need SST-2 and Multi30k: MINIBERT_DATA=FOLDER. With --table nothing runs, and the table is that
+of the files. It is also written to docs/speed.md, with that of the optimizations (benchmarks/ablation.py). The new results are
+in results/MACHINE.json, too. Files there with a version in their names were written by hand, and no run replaces them.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine, result_file
+from benchmarks.output import write_result
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "speed.md"
@@ -29,7 +32,7 @@ BENCHMARKS: tuple[str, ...] = (
     if torch.cuda.is_available()
     else ("pretraining", "finetuning", "inference", "generation", "translation_speed", "attention", "data", "ablation")
 )
-
+NEEDS_DATA = {"finetuning": "sst2", "translation_speed": "multi30k"}
 
 FASTER, PEAK, MEMORY = "times faster than sdpa", "share of the matrix-product peak", "added MiB"
 BEST = "times faster than the fastest"
@@ -50,10 +53,21 @@ class Target:
     is_upper: bool = False
     """True if smaller is better."""
 
+    def result(self) -> dict[str, Any]:
+        """Return the row of the file. Raises: SystemExit if the file does not have it, or not this number."""
+        found = json.loads((FOLDER / f"{self.file}.json").read_text(encoding="utf-8"))
+        row = next((row for row in found.get("rows", [found]) if self.row.items() <= row.items()), None)
+        if row is None or self.fields[0] not in row:
+            wanted = ", ".join(f"{name} {value}" for name, value in self.row.items()) or "its result"
+            raise SystemExit(
+                f"{self.file}.json lacks {self.fields[0]!r} of {wanted}. "
+                f"Write the whole file: python -m benchmarks.run --only {self.file.removesuffix('_gpu')}"
+            )
+        return dict(row)
+
     def line(self) -> str:
         """Return the line of the table. A number that misses its floor is bold."""
-        found = json.loads((FOLDER / f"{self.file}.json").read_text(encoding="utf-8"))
-        value = next(row for row in found.get("rows", [found]) if self.row.items() <= row.items())
+        value: Any = self.result()
         for field in self.fields:
             value = value[field]
         spread = ""
@@ -128,13 +142,13 @@ def _cell(row: dict[str, Any] | None) -> str:
     return "" if row is None else f"{row['times']['median']:.2f}"
 
 
-def save_results() -> None:
-    """Write the results of all benchmarks to one file with the name of this machine."""
-    files = {name: result_file(name) for name in BENCHMARKS}
-    results = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
-    (FOLDER / "results").mkdir(exist_ok=True)
+def save_results(names: Iterable[str]) -> None:
+    """Write the results of benchmarks that ran now to the file with the name of this machine. Its other results stay."""
     target = FOLDER / "results" / f"{machine()}.json"
-    target.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n", encoding="utf-8")
+    target.parent.mkdir(exist_ok=True)
+    results = json.loads(target.read_text(encoding="utf-8"))["results"] if target.is_file() else {}
+    results |= {name: json.loads(result_file(name).read_text(encoding="utf-8")) for name in names}
+    write_result(target, {"machine": machine(), "results": results})
 
 
 def fill(page: str, name: str, content: str) -> str:
@@ -156,19 +170,21 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
+    ran = []
     for name in () if options.table else options.only:
-        words: list[str] = []
+        words = ["--out", str(result_file(name))]
+        if (data := os.environ.get("MINIBERT_DATA")) is None and name in NEEDS_DATA:
+            print(f"{name}: set MINIBERT_DATA to the folder with data/{NEEDS_DATA[name]}")
+            continue
         if name == "translation_speed":
-            if (data := os.environ.get("MINIBERT_DATA")) is None:
-                print("translation_speed: set MINIBERT_DATA to the folder with data/multi30k")
-                continue
-            files = Path(data) / "data" / "multi30k"
+            files = Path(str(data)) / "data" / "multi30k"
             words += ["--text", *(str(files / f"train.{language}.gz") for language in ("de", "en"))]
             words += ["--test", *(str(files / f"test_2016_flickr.{language}.gz") for language in ("de", "en"))]
         print(f"{name}:", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *words], check=True)
-    if not options.table:
-        save_results()
+        ran.append(name)
+    if ran:
+        save_results(ran)
     print(shown := table())
     print(effects := ablation())
     page = fill(PAGE.read_text(encoding="utf-8"), "table", shown)

@@ -1,10 +1,10 @@
 """Cost of pretraining: tokens per second and memory of each preset on this machine, and days for the text of Wikipedia.
 
-python benchmarks/scaling.py [--presets tiny mini small base] [--device cpu] [--precision float32] [--batch-size 32]
-    [--name scaling]
+python -m benchmarks.scaling [--presets tiny mini small base] [--device cpu] [--precision float32] [--batch-size 16]
+    [--out FILE]
 
-Writes a JSON file of that name, and prints the table of docs/pretraining.md. Tokens per second are measured. Days are
-calculated from them.
+Writes scaling.json, or with other options than these only --out, and prints the table of docs/pretraining.md. Tokens per
+second are measured. Days are calculated from them.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.output import result_path, write_result
 from minibert.model import PRESETS
 from minibert.text.from_options import make_tokenizer, open_corpus
 from minibert.text.options import ExampleConfig, TextOptions, VocabularyOptions
@@ -76,20 +77,21 @@ def main() -> None:
     parser.add_argument("--presets", nargs="*", default=["tiny", "mini", "small", "base"], choices=list(PRESETS))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--name", default="scaling")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--one", choices=list(PRESETS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options, options.one)))
         return
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"))
     rows = {}
     print("| preset | parameters | tokens/s | GFLOP/s | memory | Wikipedia once, days | BERT's pretraining, days |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for preset in options.presets:
-        command = [sys.executable, *sys.argv, "--one", preset]
+        command = [sys.executable, "-m", "benchmarks.scaling", *sys.argv[1:], "--one", preset]
         row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
         rows[preset] = row
         days = [tokens / row["tokens_per_second"] / 86400 for tokens in (WIKIPEDIA, BERT)]
@@ -104,8 +106,8 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
-    file = Path(__file__).with_name(f"{options.name}.json")
-    file.write_text(json.dumps({"about": about | vars(options), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    settings = {name: value for name, value in vars(options).items() if name not in ("out", "one")}
+    write_result(path, {"about": about | settings, "rows": rows})
 
 
 if __name__ == "__main__":

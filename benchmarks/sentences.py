@@ -1,16 +1,16 @@
 """Sentence splitters compared: minibert's, Unicode's rules (uniseg, ICU) and pysbd.
 
 pip install uniseg pysbd pyicu
-python benchmarks/sentences.py [--lines FILE …]
+python -m benchmarks.sentences [--lines FILE …] [--out FILE]
 
-The benchmark prints a table and writes sentences.json. The sentences of sentences.txt are joined to paragraphs and split again.
+The benchmark prints a table and writes sentences.json; without --lines, only --out. The sentences of sentences.txt are
+joined to paragraphs and split again.
 Each FILE, with one sentence per line, is joined five lines at a time, with its capital letters and without. Reported are the
 precision and recall of the sentence ends, and the speed.
 """
 
 import argparse
 import gzip
-import json
 import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -20,6 +20,7 @@ import icu
 import pysbd
 from uniseg.sentencebreak import sentences as uniseg_sentences
 
+from benchmarks.output import result_path, write_result
 from minibert.text.sentences import split_sentences
 
 GOLD = Path(__file__).with_suffix(".txt")
@@ -86,7 +87,10 @@ def main() -> None:
     """Measure all splitters on all texts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=Path, nargs="*", default=[])
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    committed, missing = Path(__file__).with_suffix(".json"), "" if options.lines else "--lines"
+    path = result_path(parser, options, committed, inputs=("lines",), missing=missing)
     texts = {"hand-made, 29 languages": list(gold_paragraphs())}
     for file in options.lines:
         texts[file.name] = list(joined_lines(file, lowercase=False))
@@ -96,7 +100,7 @@ def main() -> None:
         print(name)
         for who, scores in rows.items():
             print(f"  {who:<16}", ", ".join(f"{metric} {value:.3f}" for metric, value in scores.items()))
-    Path(__file__).with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_result(path, results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Time of a walk through a forward pass, and of a key press in its page. Prints two tables, writes study.json.
 
-    python benchmarks/study.py [--repetitions 15] [--browser PATH]
+    python -m benchmarks.study [--repetitions 15] [--browser PATH] [--out FILE]
+
+With another number of repetitions, the result is written to --out only.
 
 The walk of a 12-layer 768-wide BERT on 32 tokens is compared with the forward pass of the same model with explicit attention,
 in turns. Writing the page is timed apart. All times are processor times of one thread.
@@ -26,6 +28,7 @@ import numpy as np
 import torch
 from playwright.sync_api import sync_playwright
 
+from benchmarks.output import result_path, write_result
 from minibert import PRESETS, BertForPreTraining
 from minibert.study import walk
 from minibert.study.page.page import step_through_page
@@ -53,8 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--browser", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"), inputs=("browser",))
     base = walk_times(options.repetitions)
     for name, times in base.items():
         print(f"{name:34} {summary(times, 'median')}")
@@ -74,7 +79,7 @@ def main() -> None:
             flush=True,
         )
     report["key presses"] = keys
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_result(path, report)
 
 
 PAGES = {"tiny, 16 tokens": ("tiny", 16), "tiny, 512 tokens": ("tiny", 512), "base, 16 tokens": ("base", 16)}

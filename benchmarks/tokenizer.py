@@ -1,20 +1,20 @@
 """Time and memory for training a vocabulary of 30,522 tokens: minibert compared with `tokenizers`.
 
-    python benchmarks/tokenizer.py              with 100 million words: print a table, write tokenizer.json next to this file
-    python benchmarks/tokenizer.py 10_000_000   with 10 million words
-    python benchmarks/tokenizer.py 10_000_000 byte-pairs   only byte-level BPE; the results of WordPiece stay in the file
+    python -m benchmarks.tokenizer              with 100 million words: print a table, write tokenizer.json next to this file
+    python -m benchmarks.tokenizer --only byte-pairs   only byte-level BPE; the results of WordPiece stay in the file
+    python -m benchmarks.tokenizer --words 10_000_000 [--out FILE]   with 10 million words: print a table, write it to --out
 
 The text is real text (the books and articles in $MINIBERT_DATA/data, or else the docstrings of Python and torch), repeated.
 From the second repetition on, synthetic words are inserted, so that the number of distinct words grows as in real text.
 """
 
+import argparse
 import json
 import multiprocessing
 import os
 import random
 import re
 import resource
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -24,16 +24,14 @@ from itertools import accumulate, cycle
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from minibert.text.byte_alphabet import Merge, byte_pair_vocabulary  # noqa: E402
-from minibert.text.byte_pair_training import (  # noqa: E402
+from benchmarks.output import result_path, write_result
+from minibert.text.byte_alphabet import Merge, byte_pair_vocabulary
+from minibert.text.byte_pair_training import (
     count_byte_words,
     train_byte_pairs,
     train_byte_pairs_with_tokenizers,
 )
-from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece  # noqa: E402
+from minibert.text.wordpiece_training import count_words, train_with_tokenizers, train_wordpiece
 
 WORDS, VOCAB_SIZE = 100_000_000, 30_522
 SPECIAL = ["<|endoftext|>"]
@@ -184,21 +182,26 @@ def compare(name: str, path: Path) -> dict[str, Any]:
     return {"shared": shared, "minibert": ours, "tokenizers": theirs}
 
 
-def main(words: int, names: list[str]) -> None:
+def main() -> None:
     """Run the benchmark, print the tables and write the results."""
-    file = Path(__file__).with_suffix(".json")
-    report = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--words", type=int, default=WORDS)
+    parser.add_argument("--only", nargs="+", choices=ALGORITHMS, default=[*ALGORITHMS])
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    words, file = options.words, result_path(parser, options, Path(__file__).with_suffix(".json"), inputs=("only",))
+    report = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
         path, start = Path(folder) / "corpus.txt", time.perf_counter()
         with path.open("w", encoding="utf-8") as corpus:
             corpus.writelines(synthetic_lines(real_lines(), words))
         seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
         print(f"{words:,} words, {megabytes:,.0f} MB, written in {seconds:.0f} s", flush=True)
-        for name in names:
+        for name in options.only:
             about = {"words": words, "vocab_size": VOCAB_SIZE, "cores": os.cpu_count()}
             report[name] = about | compare(name, path)
-            file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            write_result(file, report)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else WORDS, sys.argv[2:] or [*ALGORITHMS])
+    main()

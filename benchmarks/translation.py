@@ -1,7 +1,9 @@
 """Train a translator and the same model built from torch.nn.Transformer. Writes translation.json and docs/translation.png.
 
-python benchmarks/translation.py --text train.de train.en --validation val.de val.en --test test.de test.en
-    [--preset tiny] [--steps 3000] [--batch-tokens 4096] [--vocab-size 8000] [--out runs/translation]
+python -m benchmarks.translation --text train.de train.en --validation val.de val.en --test test.de test.en
+    [--preset tiny] [--steps 4000] [--batch-tokens 4096] [--vocab-size 6000] [--folder runs/translation] [--out FILE]
+
+The models are in --folder. With other options than these, the result and its figure are written to --out only.
 
 Both have the same initial weights, batches and optimizer. Their steps are timed in turn. For decoding, the weights of torch's
 model are copied to minibert's; tests show that both models are equal to 1e-10.
@@ -17,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.output import figure_path, result_path, write_result
 from minibert.equations import sinusoidal_positions
 from minibert.model import Transformer, TransformerConfig
 from minibert.model.attention import MultiHeadAttention
@@ -34,8 +37,6 @@ from minibert.training.objective import LossSum, count_correct
 from minibert.training.optimizer import adamw, noam
 from minibert.training.options import DeviceOptions, TranslationConfig
 from minibert.training.translation import TranslationObjective, prepare_translation
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 class LogitsObjective(TranslationObjective):
@@ -134,19 +135,22 @@ def main() -> None:
     for name in ("text", "validation", "test"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch-tokens", type=int, default=4096)
-    parser.add_argument("--vocab-size", type=int, default=8000)
+    parser.add_argument("--vocab-size", type=int, default=6000)
     parser.add_argument("--warmup-steps", type=int, default=800)
     parser.add_argument("--evaluate-every", type=int, default=500)
-    parser.add_argument("--out", type=Path, default=Path("runs/translation"))
+    parser.add_argument("--folder", type=Path, default=Path("runs/translation"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    inputs = ("text", "validation", "test", "folder")
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"), inputs)
     config = TranslationConfig(
         preset=options.preset, steps=options.steps, batch_tokens=options.batch_tokens, warmup_steps=options.warmup_steps
     )
     source = ParallelTextOptions(text=tuple(options.text), validation=tuple(options.validation))
-    options.out.mkdir(parents=True, exist_ok=True)
-    task = prepare_translation(source, VocabularyOptions(vocab_size=options.vocab_size, cased=True), config, options.out)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    task = prepare_translation(source, VocabularyOptions(vocab_size=options.vocab_size, cased=True), config, options.folder)
     print(task.summary, flush=True)
     validation, test = task.validation_text, read_parallel(options.test)
     run, same_run = (task.make_run(DeviceOptions(device="cpu"), SINGLE_PROCESS) for _ in range(2))
@@ -186,8 +190,8 @@ def main() -> None:
     written: dict[str, dict[str, list[str]]] = {f"beam {beams}": {} for beams in (1, 4)}
     for name in models:
         _fill(decoded, run.model, theirs, name)
-        decoded.save_pretrained(options.out / name)
-        save_tokenizer(task.tokenizer, options.out / name)
+        decoded.save_pretrained(options.folder / name)
+        save_tokenizer(task.tokenizer, options.folder / name)
         for beams in (1, 4):
             written[f"beam {beams}"][name] = translate(decoded, task.tokenizer, test.sources, beams, spacing=task.spacing)
     ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
@@ -208,14 +212,15 @@ def main() -> None:
         "seconds per step": {name: _spread(values) for name, values in seconds.items()},
         "seconds of minibert over those of torch, step by step": _spread(ratios),
     }
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_result(path, report)
     drawings = [
         figures.line_chart(
             {name: [(step, value[place]) for step, *value in curve] for name, curve in curves.items()}, "step", *titles
         )
         for place, titles in enumerate((("Validation loss", "nats per token"), ("Validation, greedy", "BLEU")))
     ]
-    save(figure(*drawings), ROOT / "docs" / "translation.png")
+    if path is not None:
+        save(figure(*drawings), figure_path(path))
     print(json.dumps({name: found for name, found in report.items() if name not in ("settings", "curves")}, indent=1))
 
 

@@ -1,7 +1,9 @@
 """Speed of translation, next to torch.nn.Transformer with the same weights, batches and dropout: training steps and decoding.
 
 python -m benchmarks.translation_speed --text train.de train.en --test test.de test.en
-    [--preset tiny] [--steps 300] [--batch-tokens 4096] [--vocab-size 8000] [--decoding-batch 64] [--threads 2]
+    [--preset tiny] [--steps 300] [--batch-tokens 4096] [--vocab-size 8000] [--decoding-batch 64] [--threads 2] [--out FILE]
+
+Only a run with these options replaces translation_speed.json. The result of another one is printed, and written to --out.
 
 A step is all of it: forward pass, backward pass, clipping, Adam, schedule. Before anything is timed, both have to compute the
 same loss and gradients. Three models are then trained in turn on the same batches of real text, minibert's twice: "A/A"
@@ -22,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.output import result_path, write_result
 from benchmarks.translation import LogitsObjective, TorchTransformer, counterparts
 from minibert.model import Transformer
 from minibert.text.batching import pad_rows
@@ -156,9 +159,10 @@ def main() -> None:
     parser.add_argument("--vocab-size", type=int, default=8000)
     parser.add_argument("--decoding-batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    path = result_path(parser, options, Path(__file__).with_suffix(".json"), inputs=("text", "test"))
     config = TranslationConfig(
         preset=options.preset, steps=options.steps + WARMUP, batch_tokens=options.batch_tokens, warmup_steps=200
     )
@@ -179,7 +183,7 @@ def main() -> None:
     seconds, share = time_decoding(model, batches)
     result["greedy decoding"] = summary(seconds) | {"batch": options.decoding_batch, "share of equal translations": share}
     print(json.dumps(result["greedy decoding"]), flush=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(path, result)
 
 
 if __name__ == "__main__":
