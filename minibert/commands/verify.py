@@ -108,8 +108,8 @@ def _compare_with_transformers(options: Verify, checkpoint: "Checkpoint", model:
     from minibert.study.verify.stages import ReferenceStages
     from minibert.study.verify.tokenization import compare_token_ids, encode_with
 
-    tokenizer = _tokenizer(options, options.checkpoint)
     saved = None if options.reference is None else _load_reference(options.reference, options.dtype)
+    tokenizer = _tokenizer(options, options.checkpoint) if saved is None or saved.token_ids else None
     try:
         token_ids = _transformers_ids(options, checkpoint, model, tokenizer) if saved is None else saved.token_ids
         tokenizers = compare_token_ids(token_ids, encode_with(tokenizer)) if tokenizer and token_ids else None
@@ -265,6 +265,7 @@ def _show(
     say(*stage_lines(comparison))
     if tokenizers is None:
         missing = "the checkpoint has none" if options.against is None else "a tokenizer is missing"
+        missing = missing if options.reference is None else "the reference has no token ids"
         reason = "--ids gives the token ids" if options.ids else missing
         say("", f"The tokenizers are not compared: {reason}.")
     else:

@@ -108,11 +108,13 @@ class TokenizerFiles:
         """
         stored = fetch_json(source, TOKENIZER_FILE)
         if not has_tokenizer(source):
-            hint = ""
-            if fetch(source, SENTENCEPIECE_FILE) is not None:
-                hint = f". {SENTENCEPIECE_FILE} alone is not read: load it with transformers and save it as {TOKENIZER_FILE}"
             files = f"{TOKENIZER_FILE}, {VOCABULARY_FILE}, or {' with '.join(BYTE_PAIR_FILES)}"
-            raise FileNotFoundError(f"{source}: has no tokenizer: {files}{hint}")
+            if fetch(source, SENTENCEPIECE_FILE) is None:
+                raise FileNotFoundError(f"{source}: has no tokenizer: {files}")
+            raise ValueError(
+                f"{source}: has no tokenizer: {files}. {SENTENCEPIECE_FILE} alone is not read: load it with transformers and "
+                f"save it as {TOKENIZER_FILE}"
+            )
         if stored is not None:
             vocabulary = {"model": stored.get("model"), "added_tokens": stored.get("added_tokens") or []}
             parse_tokenizer(vocabulary, str(fetch(source, TOKENIZER_FILE)))

@@ -403,7 +403,7 @@ class TestTokenizer:
     def test_other_vocabularies_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text('{"model_type": "t5"}')
         (tmp_path / "spiece.model").write_bytes(b"pieces")
-        with pytest.raises(FileNotFoundError, match=r"spiece\.model alone is not read"):
+        with pytest.raises(ValueError, match=r"spiece\.model alone is not read"):
             load_tokenizer(tmp_path)
         Tokenizer(models.BPE({"a": 0, "<unk>": 1}, [])).save(str(tmp_path / "tokenizer.json"))
         with pytest.raises(ValueError, match="has no vocabulary with probabilities"):

@@ -164,7 +164,7 @@ def test_words_of_roberta_begin_with_a_space(tmp_path: Path) -> None:
 
 def test_a_sentencepiece_file_alone_is_refused_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "spiece.model").write_bytes(b"\n\x0e")
-    with pytest.raises(FileNotFoundError, match=r"spiece.model alone is not read: load it with transformers and save it as"):
+    with pytest.raises(ValueError, match=r"spiece.model alone is not read: load it with transformers and save it as"):
         load_tokenizer(tmp_path)
 
 

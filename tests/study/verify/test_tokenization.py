@@ -155,6 +155,23 @@ def test_a_tokenizer_that_one_library_cannot_load_is_named(
     assert "give token ids with --ids" in shown
 
 
+def test_a_file_of_sentencepiece_alone_is_no_missing_tokenizer(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The networks can be compared with --ids, also through a saved reference."""
+    for name in ("tokenizer.json", "vocab.txt", "tokenizer_config.json"):
+        (checkpoint / name).unlink()
+    (checkpoint / "spiece.model").write_bytes(b"pieces")
+    assert main(["verify", str(checkpoint)]) == 2
+    assert "spiece.model alone is not read" in (shown := capsys.readouterr().err)
+    assert "give token ids with --ids" in shown
+    kept, ids = tmp_path / "kept", ["--ids", "5", "6", "7"]
+    assert main(["verify", str(checkpoint), *ids]) == 0
+    assert main(["verify", str(checkpoint), *ids, "--save-reference", str(kept)]) == 0
+    assert main(["verify", str(checkpoint), "--reference", str(kept)]) == 0
+    assert "The tokenizers are not compared: the reference has no token ids." in capsys.readouterr().out
+
+
 def test_a_missing_id_at_the_end_is_a_difference() -> None:
     assert compare_token_ids({"a": [1, 2]}, lambda texts: [[1]]).text == "a"
     assert compare_token_ids({"a": [1, 2], "b": [3]}, lambda texts: [[1, 2], [3]]).agrees
