@@ -94,11 +94,13 @@ def train_on_text(
     objective: Objective[Any],
     steps: int,
     max_tokens: int = TOKENS_PER_BATCH,
+    learning_rate: float = PRETRAINING_LEARNING_RATE,
 ) -> None:
     """Pretrain a network with the settings of the quickstart.
 
     Args:
         max_tokens: tokens of a batch.
+        learning_rate: its maximum, after the warm-up.
     """
     run = TrainingRun(
         model,
@@ -107,7 +109,7 @@ def train_on_text(
         batch_sampler=partial(batches_by_length, max_tokens=max_tokens),
         optimizer=partial(
             adamw,
-            learning_rate=PRETRAINING_LEARNING_RATE,
+            learning_rate=learning_rate,
             betas=(0.9, 0.98),
             learning_rate_factors=dict.fromkeys(BIASES, BIAS_LEARNING_RATE_FACTOR),
         ),

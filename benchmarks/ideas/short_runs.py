@@ -4,7 +4,7 @@ The networks have two layers, as in the quickstart. They have a masked-LM head a
 experiment says otherwise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -14,9 +14,10 @@ import torch
 from benchmarks.ideas.common import LABELS_PER_CLASS, MODELS, accuracy, data, fine_tuned, labeled, train_on_text
 from minibert.model import BertConfig, BertForMaskedLM
 from minibert.model.pretrained import PretrainedModel
-from minibert.study.quickstart import EXAMPLES, mimetic_initialization, quickstart_config
+from minibert.study.quickstart import EXAMPLES, PRETRAINING_LEARNING_RATE, mimetic_initialization, quickstart_config
 from minibert.text.batching import batches_by_length
 from minibert.text.examples import PretrainingBatch, PretrainingExamples
+from minibert.text.labeled.text_rows import TextRow
 from minibert.text.options import ExampleConfig
 from minibert.text.tokenized import TokenizedCorpus
 from minibert.text.tokenizer import vocabulary_size
@@ -45,6 +46,7 @@ def short_run(
     corpus: TokenizedCorpus | None = None,
     mask_share: float | None = None,
     steps: int = STEPS,
+    learning_rate: float = PRETRAINING_LEARNING_RATE,
 ) -> ModelT:
     """Pretrain a network for `STEPS` steps, or load its weights if that has been done.
 
@@ -60,7 +62,7 @@ def short_run(
         model.load_state_dict(torch.load(file, weights_only=True))
         return model
     text = PretrainingExamples(corpus or data().train, data().tokenizer, examples, seed, mask_share)
-    train_on_text(model, text, objective, steps, TOKENS)
+    train_on_text(model, text, objective, steps, TOKENS, learning_rate)
     torch.save(model.state_dict(), file)
     return model
 
@@ -96,14 +98,15 @@ def mlm_loss(model: PretrainedModel, mask_share: float | None = None) -> float:
     return float(evaluate(model, validation_batches(mask_share), MASKED_LM)["mlm"].loss or 0)
 
 
-def tuned_accuracy(name: str, seed: int, model: PretrainedModel) -> float:
+def tuned_accuracy(name: str, seed: int, model: PretrainedModel, rows: Sequence[TextRow] | None = None) -> float:
     """Fine-tune a network on the task and return its accuracy, or read it from a file if that has been done.
 
     Args:
         name: name of the file, different for different networks.
+        rows: texts other than the test texts.
     """
-    file = MODELS / f"{name}-{seed}.accuracy"
+    file = MODELS / f"{name}-{seed}.{'accuracy' if rows is None else 'other-accuracy'}"
     if not file.is_file():
         tuned = fine_tuned(model, seed, labeled(LABELS_PER_CLASS, seed))
-        file.write_text(str(accuracy(tuned)), encoding="utf-8")
+        file.write_text(str(accuracy(tuned, rows)), encoding="utf-8")
     return float(file.read_text(encoding="utf-8"))

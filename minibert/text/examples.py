@@ -52,6 +52,11 @@ class PretrainingBatch:
         """The arguments of the encoder."""
         return self.input_ids, self.sequences or self.attention_mask, self.token_type_ids
 
+    @property
+    def original_ids(self) -> Int[Tensor, "batch tokens"]:
+        """The text without masks."""
+        return self.input_ids.where(self.labels == IGNORE_INDEX, self.labels)
+
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
         columns = {name: column for name, column in vars(self).items() if column is not None}

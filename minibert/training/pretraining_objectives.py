@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from minibert.equations import IGNORE_INDEX, masked_lm_loss, next_sentence_loss, replaced_token_labels, replaced_token_loss
+from minibert.equations import masked_lm_loss, next_sentence_loss, replaced_token_labels, replaced_token_loss
 from minibert.text.examples import PretrainingBatch
 from minibert.training.objective import LossSum, count_correct, count_targets, scale_gradient
 
@@ -91,8 +91,7 @@ class ElectraObjective:
         output = model(*batch.inputs, batch.predict_at, batch.uniform_at, batch.output_at)
         labels_at = batch.labels.flatten()[batch.predict_at]
         mlm = masked_lm_loss(output.prediction_logits, labels_at, "sum")
-        original_ids = batch.input_ids.where(batch.labels == IGNORE_INDEX, batch.labels)
-        labels = replaced_token_labels(output.corrupted_ids, original_ids, batch.attention_mask)
+        labels = replaced_token_labels(output.corrupted_ids, batch.original_ids, batch.attention_mask)
         replaced = scale_gradient(replaced_token_loss(output.logits, labels, "sum"), self.discriminator_weight)
         sums = {
             "mlm": LossSum(mlm, count_correct(output.prediction_logits, labels_at)),
