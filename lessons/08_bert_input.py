@@ -290,6 +290,13 @@ exercise("padding_mask")
 # %%
 exercise("bert_embeddings")
 
+# %% [markdown]
+# RoBERTa does not count padding: a text has the same positions with padding on either side (lesson 4). Write the positions
+# without a loop. They come from the ids alone, not from the mask.
+
+# %%
+exercise("positions_without_padding")
+
 # %%
 exercise("patches")
 
@@ -303,7 +310,7 @@ exercise("patches")
 # - **The mean with padding.** Several tutorials for sentence vectors take the mean over all positions. The vectors then depend
 #   on the batch, as above.
 # - **Padding on the left.** Then the real tokens have other positions, and other position embeddings. A mask does not repair
-#   this; `position_ids` does.
+#   this; `position_ids` does. RoBERTa computes its positions from the ids, so it needs no `position_ids`.
 # - **Special tokens twice.** A text that already contains "[CLS]" and is tokenized again gets two of them.
 #
 # ## Further reading

@@ -241,6 +241,19 @@ class TestPositionsWithoutPadding:
         assert torch.equal(found[:, left : left + 5], positions_without_padding(ids, pad_id))
         assert found.sum() == positions_without_padding(ids, pad_id).sum() + 2 * (left + right) * pad_id
 
+    @given(seeds, st.integers(0, 3))
+    def test_only_padding_matters(self, seed: int, pad_id: int) -> None:
+        """Other tokens have the same positions, with smaller ids than that of padding and with larger ones."""
+        ids = torch.randint(0, 6, (2, 7), generator=torch.Generator().manual_seed(seed))
+        others = torch.where(ids == pad_id, ids, 9 - ids)
+        assert torch.equal(positions_without_padding(ids, pad_id), positions_without_padding(others, pad_id))
+
+    @given(seeds, st.integers(0, 3))
+    def test_texts_of_a_batch_are_independent(self, seed: int, pad_id: int) -> None:
+        ids = torch.randint(0, 4, (3, 4), generator=torch.Generator().manual_seed(seed))
+        alone = torch.stack([positions_without_padding(row, pad_id) for row in ids])
+        assert torch.equal(positions_without_padding(ids, pad_id), alone)
+
     def test_a_text_has_the_positions_after_that_of_padding(self) -> None:
         """The first token has the position after that of padding, and each next one the next."""
         assert positions_without_padding(torch.tensor([5, 6, 7]), 1).tolist() == [2, 3, 4]

@@ -5,8 +5,15 @@ from torch import Tensor
 
 from minibert.classroom.draws import Draw
 from minibert.classroom.exercise import Arguments, Case, Exercise, Invariant
-from minibert.classroom.exercises.invariants import equal, independent, reordered
-from minibert.equations import alibi_bias, learned_positions, relative_position_buckets, rotary_positions, sinusoidal_positions
+from minibert.classroom.exercises.invariants import EQUAL, equal, independent, reordered
+from minibert.equations import (
+    alibi_bias,
+    learned_positions,
+    positions_without_padding,
+    relative_position_buckets,
+    rotary_positions,
+    sinusoidal_positions,
+)
 
 ANGLES = 1e-4
 """Tolerance of angles: 10000 to some power differs in the sixth digit if it is computed by a logarithm."""
@@ -56,6 +63,23 @@ def buckets_of_a_decoder(draw: Draw) -> Arguments:
 
 def fewer_buckets(draw: Draw) -> Arguments:
     return {**positions_of_both(draw), "buckets": draw.choice([12, 16, 20]), "max_distance": draw.choice([50, 90])}
+
+
+def texts(draw: Draw, pad_id: int) -> Arguments:
+    """Texts with padding at the end, and in one of them at the beginning too. The other ids are smaller and larger ones."""
+    ids = draw.integers(0, 9, draw.size(3, least=2), draw.size(7, least=5))
+    ids[ids == pad_id] = 9
+    ids[:, 1], ids[0, 0], ids[:, -1] = 0, pad_id, pad_id
+    return {"ids": ids, "pad_id": pad_id}
+
+
+def with_other_tokens(arguments: Arguments) -> Arguments:
+    ids = arguments["ids"]
+    return {**arguments, "ids": torch.where(ids == arguments["pad_id"], ids, ids + 10)}
+
+
+def with_padding_at_the_front(arguments: Arguments) -> Arguments:
+    return {**arguments, "ids": torch.nn.functional.pad(arguments["ids"], (2, 0), value=arguments["pad_id"])}
 
 
 def at_position_zero(arguments: Arguments) -> Arguments:
@@ -137,6 +161,33 @@ POSITION_EXERCISES = [
         questions=(
             "Of 32 buckets, how many are for later keys, and how many of these are for one distance each?",
             "Which bucket has a key that is further away than `max_distance`?",
+        ),
+    ),
+    Exercise(
+        "positions_without_padding",
+        positions_without_padding,
+        (
+            Case("the padding of RoBERTa", lambda draw: texts(draw, 1)),
+            Case("another padding", lambda draw: texts(draw, draw.choice([2, 3, 4]))),
+        ),
+        questions=(
+            "Which position has the first token of a text if `pad_id` is 1, and which has padding?",
+            "How can the number of real tokens up to each place be computed at once?",
+        ),
+        invariants=(
+            Invariant(
+                "padding at the front changes no other position",
+                with_padding_at_the_front,
+                lambda one, other, given: equal(one, other[..., 2:]),
+                "Here, two pieces of padding are at the front of each text. All others must have the same positions.",
+            ),
+            Invariant(
+                "only the padding matters",
+                with_other_tokens,
+                equal,
+                f"Here, all ids but those of padding are larger by 10. {EQUAL}",
+            ),
+            independent("texts", ("ids",), axis=0),
         ),
     ),
 ]

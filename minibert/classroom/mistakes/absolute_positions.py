@@ -1,10 +1,11 @@
-"""Mistakes in sinusoidal and learned positions, which are added to the word embeddings."""
+"""Mistakes in sinusoidal and learned positions, which are added to the word embeddings, and in the positions of RoBERTa."""
 
 from minibert.classroom.mistakes.mistake import Kind, Mistake
-from minibert.equations import learned_positions, sinusoidal_positions
+from minibert.equations import learned_positions, positions_without_padding, sinusoidal_positions
 
 SINES_AND_COSINES = "torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(-2)"
 ANGLES = "positions[:, None] / 10000**exponents"
+COUNTED = "counted.cumsum(dim=-1) * counted + pad_id"
 
 ABSOLUTE_POSITION_MISTAKES = [
     Mistake(
@@ -242,5 +243,146 @@ ABSOLUTE_POSITION_MISTAKES = [
         "The first row is used for the last position only.",
         "learners who count from 1",
         message="You counted the positions from 1 instead of 0.",
+    ),
+    Mistake(
+        "all tokens counted from zero",
+        positions_without_padding,
+        ((COUNTED, "torch.arange(ids.shape[-1]).expand_as(ids)"),),
+        "The positions are 0, 1, 2, …, and the padding has positions as all other tokens do.",
+        "With the weights of RoBERTa, every token gets the vector of another position.",
+        "BERT",
+        Kind.CONVENTION,
+        message="You counted the positions 0, 1, 2, … as BERT does.",
+    ),
+    Mistake(
+        "all tokens counted from the first real position",
+        positions_without_padding,
+        ((COUNTED, "torch.arange(ids.shape[-1]).expand_as(ids) + pad_id + 1"),),
+        "The count begins at the right number, but padding is counted and has positions as all other tokens do.",
+        "A text of the largest length is right. After padding at the front, all tokens have other positions.",
+        "transformers, if it is given vectors in place of ids",
+        message="You gave the padding positions as if it were text.",
+    ),
+    Mistake(
+        "padding counted as tokens",
+        positions_without_padding,
+        ((COUNTED, "torch.arange(1, ids.shape[-1] + 1) * counted + pad_id"),),
+        "The padding has its own position, but it is counted.",
+        "After padding at the front, all tokens have other positions.",
+        "learners: a number for each place, and then a mask",
+        message="You counted the padding. The position of a token is the number of real tokens up to it, plus `pad_id`.",
+    ),
+    Mistake(
+        "padding assumed at the end",
+        positions_without_padding,
+        (
+            (
+                COUNTED,
+                "torch.arange(1, ids.shape[-1] + 1) * (torch.arange(ids.shape[-1]) < counted.sum(-1, keepdim=True)) + pad_id",
+            ),
+        ),
+        "The first n tokens are counted, where n is the number of real tokens.",
+        "With padding at the front, padding has the positions of tokens, and tokens have that of padding.",
+        "code that knows the length of each text only",
+        message="You took for granted that all padding is at the end.",
+    ),
+    Mistake(
+        "padding keeps the count",
+        positions_without_padding,
+        ((COUNTED, "counted.cumsum(dim=-1) + pad_id"),),
+        "Padding has the position of the token before it.",
+        "Its vector is that of a real position. Attention masks it, but a mean over all vectors does not.",
+        "learners: the second factor is forgotten",
+        message="Your padding has the position of the token before it. The position of padding is `pad_id`.",
+    ),
+    Mistake(
+        "position 0 of padding",
+        positions_without_padding,
+        ((COUNTED, "(counted.cumsum(dim=-1) + pad_id) * counted"),),
+        "Padding has the position 0.",
+        "The vector of position 0 is not that of padding, and it is never trained.",
+        "learners: the factor in the wrong place",
+        message="You gave padding the position 0. Its position is `pad_id`.",
+    ),
+    Mistake(
+        "padding id not added",
+        positions_without_padding,
+        ((COUNTED, "counted.cumsum(dim=-1) * counted"),),
+        "The first token has the position 1, for every `pad_id`.",
+        "With the weights of RoBERTa, the first token gets the vector of padding, which is not trained.",
+        "learners",
+        message="You did not add `pad_id` to the positions.",
+    ),
+    Mistake(
+        "first token at the position of padding",
+        positions_without_padding,
+        ((COUNTED, "(counted.cumsum(dim=-1) - 1) * counted + pad_id"),),
+        "The first token has the position of padding, `pad_id`.",
+        "With the weights of RoBERTa, every token gets the vector of the position before it.",
+        "learners who count from 0",
+        message="Your first token has the position of padding. The first position of a text is `pad_id` + 1.",
+    ),
+    Mistake(
+        "one position too many",
+        positions_without_padding,
+        ((COUNTED, "(counted.cumsum(dim=-1) + 1) * counted + pad_id"),),
+        "The first token has the position `pad_id` + 2.",
+        "A text of the largest length needs a row more than the table has.",
+        "learners: the first number of a cumulative sum is 1 already",
+        message="You added 1 to the count, which is 1 for the first token already.",
+    ),
+    Mistake(
+        "positions counted along the batch",
+        positions_without_padding,
+        (("counted.cumsum(dim=-1)", "counted.cumsum(dim=0)"),),
+        "The sum is along the first axis, over the texts.",
+        "All tokens of a text have nearly the same position, and it depends on the other texts.",
+        "learners: the wrong axis",
+        message="Your sum is over the texts of the batch, not over the tokens of a text.",
+    ),
+    Mistake(
+        "positions counted through the whole batch",
+        positions_without_padding,
+        (("counted.cumsum(dim=-1)", "counted.flatten().cumsum(dim=0).reshape(ids.shape)"),),
+        "The count goes on from one text to the next.",
+        "The positions of a text depend on the texts before it, and soon exceed the table.",
+        "learners: a cumulative sum without an axis",
+        message="You went on counting from one text to the next. Each text begins with the same position.",
+    ),
+    Mistake(
+        "padding of another model",
+        positions_without_padding,
+        (("ids != pad_id", "ids != 0"),),
+        "The id of padding is 0, as in BERT, whatever `pad_id` is.",
+        "RoBERTa's padding has the id 1, and 0 is the first token of every text.",
+        "learners: ids.bool()",
+        message="You took the id 0 for padding. It is `pad_id`.",
+    ),
+    Mistake(
+        "smaller ids taken for padding",
+        positions_without_padding,
+        (("ids != pad_id", "ids > pad_id"),),
+        "Ids below `pad_id` count as padding.",
+        "In RoBERTa, 0 is the first token of every text, and it gets the position of padding.",
+        "learners: ids > 0 for a padding of 0",
+        message="You took ids below `pad_id` for padding.",
+    ),
+    Mistake(
+        "padding id of RoBERTa for every model",
+        positions_without_padding,
+        (("ids != pad_id", "ids != 1"), ("* counted + pad_id", "* counted + 1")),
+        "The id of padding is 1, whatever `pad_id` is.",
+        "It is right for RoBERTa alone.",
+        "learners, from the published model",
+        message="You used 1 in place of `pad_id`.",
+    ),
+    Mistake(
+        "positions chosen by a condition",
+        positions_without_padding,
+        ((COUNTED, "torch.where(counted, pad_id + counted.cumsum(dim=-1), pad_id)"),),
+        "A condition takes the place of the product.",
+        "The result is the same.",
+        "learners",
+        Kind.EQUIVALENT,
     ),
 ]
