@@ -32,6 +32,8 @@ COMMON_NAMES = ("hidden_size", "num_attention_heads", "num_hidden_layers", "max_
 """Fields that transformers reads under these names too, where an architecture has names of its own."""
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 """Fields that a preset gives to a config of any family."""
+TOKEN_ID = "_token_id"
+"""End of the names of fields with the id of a special token."""
 MAX_LABELS, MAX_NUMBER = 100_000, 1e6
 """Limits against absurd values in a file: for the number of classes and for floating-point fields."""
 
@@ -69,6 +71,9 @@ class ModelConfig:
     """Standard deviation of the initial weights."""
     layer_norm_eps: float = 1e-12
     """Epsilon added to the variance in layer normalization."""
+    other_token_ids: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """Special tokens of a loaded config.json that no field has, such as `bos_token_id`. They are saved again: the network does
+    not use them, but other programs do."""
 
     def __post_init__(self) -> None:
         for name, kind in ((each.name, each.type) for each in fields(self)):
@@ -78,7 +83,7 @@ class ModelConfig:
             if kind in (int, "int", int | None):
                 if not isinstance(value, int) or isinstance(value, bool):
                     raise TypeError(f"{name} must be a whole number, not {reprlib.repr(value)}")
-                least = 0 if name.endswith("_token_id") else 1
+                least = 0 if name.endswith(TOKEN_ID) else 1
                 if value < least:
                     raise ValueError(f"{name} must be at least {least}, not {reprlib.repr(value)}")
             elif kind in (float, "float"):
@@ -143,9 +148,16 @@ class ModelConfig:
     @classmethod
     def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Convert the fields of a config.json to ours. Missing fields keep their defaults."""
-        names = {each.name: cls.hub_names.get(each.name, each.name) for each in fields(cls)}
+        names = cls.stored_names()
         known = {name: stored[name] for name in COMMON_NAMES if name in names and name in stored}
-        return known | {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
+        known |= {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored}
+        others = {name: value for name, value in stored.items() if name.endswith(TOKEN_ID) and name not in known}
+        return known | {"other_token_ids": others}
+
+    @classmethod
+    def stored_names(cls) -> dict[str, str]:
+        """Return the name in config.json of each field."""
+        return {each.name: cls.hub_names.get(each.name, each.name) for each in fields(cls) if each.name != "other_token_ids"}
 
     def save_json(self, path: Path, architecture: str) -> None:
         """Write a `config.json` for transformers; `architecture` is the name of its class."""
@@ -154,7 +166,8 @@ class ModelConfig:
 
     def hub_fields(self) -> dict[str, Any]:
         """Return the fields of `config.json`: the inverse of `read_fields`."""
-        return {self.hub_names.get(each.name, each.name): getattr(self, each.name) for each in fields(self)}
+        known = {theirs: getattr(self, ours) for ours, theirs in self.stored_names().items()}
+        return known | {name: value for name, value in self.other_token_ids.items() if known.get(name) is None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +186,7 @@ class TextConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, value in vars(self).items():
-            if name.endswith("_token_id") and value is not None and value >= self.vocab_size:
+            if name.endswith(TOKEN_ID) and value is not None and value >= self.vocab_size:
                 raise ValueError(f"{name} {value} is outside the vocabulary of {self.vocab_size} pieces")
 
     @property

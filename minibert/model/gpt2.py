@@ -16,7 +16,7 @@ from minibert.equations.objectives import check_labels
 from minibert.kernels import AttentionImplementation, linear_cross_entropy
 from minibert.model.cache import KeyValueCache
 from minibert.model.checkpoints.names import NameTable
-from minibert.model.config import ModelConfig, TextConfig
+from minibert.model.config import TOKEN_ID, ModelConfig, TextConfig
 from minibert.model.generation import (
     GeneratedSequence,
     beam_hypotheses,
@@ -74,24 +74,28 @@ class GPT2Config(TextConfig):
     """Epsilon added to the variance in layer normalization."""
     num_hidden_layers: int = 12
     """Number of decoder layers."""
+    pad_token_id: int | None = None
+    """GPT-2 has no padding piece. That of a loaded config.json is one of `other_token_ids`."""
     eos_token_id: int | None = None
     """Id of the piece between two documents, <|endoftext|>, after which generation ends; None for a model without one."""
 
     @classmethod
     def read_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
         known = {name: value for name, value in super().read_fields(stored).items() if value is not None}
-        known.pop("pad_token_id", None)  # GPT-2 has no padding piece; files have any number, such as -1
+        known.pop("pad_token_id", None)  # files have any number, such as -1
         vocabulary, end = known.get("vocab_size", cls.vocab_size), stored.get("eos_token_id", END_OF_TEXT)
         # A model of a small vocabulary often has a file with the number of the published models.
         has_end = type(end) is type(vocabulary) is int and 0 <= end < vocabulary
         known["eos_token_id"] = end if has_end else None
+        ids = {name: value for name, value in stored.items() if name.endswith(TOKEN_ID)}
+        known["other_token_ids"] = dict.fromkeys(("bos_token_id", "eos_token_id"), END_OF_TEXT) | ids
         width = known.get("hidden_size", cls.hidden_size)
         if isinstance(width, int):
             known.setdefault("intermediate_size", 4 * width)
         return known
 
     def hub_fields(self) -> dict[str, Any]:
-        return super().hub_fields() | {"embd_pdrop": self.hidden_dropout_prob, "bos_token_id": self.eos_token_id}
+        return {"bos_token_id": self.eos_token_id, **super().hub_fields(), "embd_pdrop": self.hidden_dropout_prob}
 
 
 @dataclass(frozen=True, repr=False)

@@ -28,7 +28,7 @@ def network_html(network: nn.Module, config: ModelConfig, source: str | None) ->
 
 def describe(config: ModelConfig) -> str:
     """Return the fields of a config in one line. Of the classes, their number; a field without a value is left out."""
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    values = {field.name: getattr(config, field.name) for field in fields(config) if field.repr}
     values = {name: f"{len(value)} classes" if isinstance(value, dict) else value for name, value in values.items()}
     return ", ".join(f"{name}={str(value)[:MAX_LENGTH]}" for name, value in values.items() if value is not None)
 

@@ -112,7 +112,7 @@ class TransformerConfig(TextConfig):
         for ours, theirs in ON_BOTH_SIDES.items():
             known |= {f"{side}_{theirs}": known[ours] for side in SIDES}
             del known[ours]
-        return known | {"decoder_vocab_size": self.vocab_size, "forced_eos_token_id": None}
+        return {"forced_eos_token_id": None, **known, "decoder_vocab_size": self.vocab_size}
 
     def save_json(self, path: Path, architecture: str) -> None:
         """Write a `config.json`: of a MarianMT for transformers if `is_marian`, otherwise for minibert only."""

@@ -234,7 +234,7 @@ T5_CHANGES: Mapping[str, tuple[str, str]] = {
 
 def t5_section() -> list[str]:
     """Return the section of T5, which is compared with the Transformer of 2017."""
-    own = {each.name: T5Config.hub_names.get(each.name, each.name) for each in fields(T5Config)}
+    own = T5Config.stored_names()
     own |= dict.fromkeys(("hidden_act", "is_gated"), "feed_forward_proj")
     for hidden in ("attention_probs_dropout_prob", "tie_word_embeddings", "max_position_embeddings"):
         del own[hidden]
