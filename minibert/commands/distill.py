@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import Fixed, Positional, Suppress, arg
 
 from minibert.commands.terminal import shell_command
 from minibert.commands.training import run_training
-from minibert.text.options import TextOptions
+from minibert.text.options import ExampleConfig, PairTask, TextOptions
 from minibert.training.distillation_options import DistillationConfig
 from minibert.training.options import DeviceOptions, FamilyName, OutputOptions, Preset
 
@@ -18,11 +18,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Examples(ExampleConfig):
+    """Examples of distillation: whole sentences with masked tokens."""
+
+    pairs: Suppress[Fixed[PairTask | None]] = None
+
+
+@dataclass(frozen=True)
 class Training(DistillationConfig):
     """Hyperparameters of distillation, without those that the teacher decides."""
 
-    family: Suppress[FamilyName | None] = None
-    preset: Suppress[Preset | None] = None
+    family: Suppress[Fixed[FamilyName | None]] = None
+    preset: Suppress[Fixed[Preset | None]] = None
+    embedding_size: Suppress[Fixed[int | None]] = None
+    num_hidden_groups: Suppress[Fixed[int | None]] = None
+    examples: Examples = field(default_factory=Examples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +44,8 @@ class Distill(OutputOptions):
     """
 
     teacher: Annotated[Positional[str], arg(metavar="TEACHER")]
-    """The teacher: a folder with a checkpoint that has a masked-LM head, or the id of a model on the Hugging Face hub."""
+    """The teacher: a folder with a checkpoint, or the id of a model on the Hugging Face hub. It is a BERT, RoBERTa, ALBERT or
+    DistilBERT with a masked-LM head."""
     out: Path = Path("runs/distill")
     """Folder to write to: checkpoints, metrics.jsonl, loss.png, and at the end the model."""
     corpus: TextOptions = field(default_factory=TextOptions)

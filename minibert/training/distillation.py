@@ -4,6 +4,7 @@ It is pretraining with masked language modeling, in the same run. The student be
 objective has two more terms.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from minibert.equations import cosine_loss, masked_lm_loss, soft_target_loss
 from minibert.model.bert import PretrainedBert
+from minibert.model.checkpoints.loading import read_checkpoint
+from minibert.model.heads import BertForMaskedLM
 from minibert.model.layer_selection import select_layers, spread_layers
 from minibert.model.modes import evaluation_mode
 from minibert.model.pretrained import PretrainedModel
@@ -25,12 +28,18 @@ from minibert.training.loop import evaluate
 from minibert.training.objective import LossSum, count_correct, scale_gradient
 from minibert.training.options import DeviceOptions
 from minibert.training.pretraining import PretrainingTask, prepare_pretraining
-from minibert.training.pretraining_families import complete, method_for
+from minibert.training.pretraining_families import METHODS, complete
 from minibert.training.pretraining_objectives import MaskedLMObjective
-from minibert.training.pretraining_start import load_start
 from minibert.training.run import STATE_FILE, TrainingRun
 
 TEACHER = "teacher"
+NO_TEACHERS = {
+    "electra": "the masked-LM head of an ELECTRA belongs to its generator, which is trained together with a discriminator",
+    "gpt2": "a GPT-2 predicts the next token, and has no masked-LM head",
+    "t5": "a T5 predicts the spans that were removed from a text, and has no masked-LM head",
+    "vit": "the input of a ViT is an image",
+}
+"""The reason why a family has no teachers."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +107,24 @@ def prepare_distillation(
 
     Args:
         directory, create_tokenizer: as in `prepare_pretraining`.
-        source: the teacher: a checkpoint with a masked-LM head.
+        source: the teacher; see `load_teacher`.
 
     Raises: ValueError for text and checkpoints that cannot be used, FileNotFoundError if they do not exist.
     """
+    teacher = load_teacher(source)
     config = replace(config, examples=replace(config.examples, pairs="none"), learning_rate=config.peak_learning_rate)
+    config = cast("DistillationConfig", complete(config, teacher.config.model_types[0], source))
     prepared = prepare_pretraining(text, VocabularyOptions(), config, directory, create_tokenizer, source)
-    teacher = cast("PretrainedBert", load_start(source, config))
-    family = teacher.config.model_types[0]
-    if not isinstance(method_for(complete(config, family)).objective, MaskedLMObjective):
-        raise ValueError(f"{source}: is a {family}, which has no pretraining by masked language modeling alone")
     depth = teacher.config.num_hidden_layers
     wanted = config.layers or max(1, depth // 2)
     if wanted > depth:
         raise ValueError(f"--layers {wanted}: {source} has {depth} layers, so choose {depth} or fewer")
     numbers = spread_layers(depth, wanted)
     resumed = prepared.start if (directory / STATE_FILE).is_file() else None
-    student = resumed or select_layers(teacher, numbers)
+    try:
+        student = resumed or select_layers(teacher, numbers)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}; choose another teacher") from None
     fields = {name: value for name, value in vars(prepared).items() if name in PretrainingTask.__dataclass_fields__}
     sizes = [f"{sum(each.numel() for each in model.parameters()):,} parameters" for model in (teacher, student)]
     lines = [
@@ -130,6 +140,33 @@ def prepare_distillation(
     fields |= {"config": config, "start": student, "summary": "\n  ".join(lines)}
     fields["settings"] = {**prepared.settings, "training": _settings(prepared.settings, config, wanted)}
     return DistillationTask(**fields, teacher=teacher)
+
+
+def load_teacher(source: str) -> PretrainedBert:
+    """Load a teacher: a checkpoint with a masked-LM head, of a family that is pretrained with that head alone.
+
+    Raises: ValueError for a checkpoint of another family, and for one without all weights of that head; FileNotFoundError if
+    there is none.
+    """
+    checkpoint = read_checkpoint(source)
+    family, head = checkpoint.model_type, BertForMaskedLM.head
+    networks = {
+        name: method.network
+        for name, methods in METHODS.items()
+        for method in methods.values()
+        if isinstance(method.objective, MaskedLMObjective)
+    }
+    if family not in networks:
+        reason = f": {NO_TEACHERS[family]}" if family in NO_TEACHERS else ""
+        raise ValueError(f"{source}: its family is {family}, and a teacher is one of {', '.join(networks)}{reason}")
+    if head not in checkpoint.heads:
+        raise ValueError(
+            f"{source}: has no masked-LM head, whose probabilities a student learns (heads found: "
+            f"{', '.join(checkpoint.heads)}); choose a pretrained checkpoint that was not fine-tuned for another task"
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(?s).*not used by")  # the warning comes when the student is prepared
+        return cast("PretrainedBert", checkpoint.load(networks[family], new_head=False))
 
 
 def _settings(settings: Mapping[str, Any], config: DistillationConfig, layers: int) -> dict[str, Any]:

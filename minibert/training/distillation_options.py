@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from minibert.text.options import InvalidOption
-from minibert.training.options import PretrainingConfig
+from minibert.training.options import FAMILY_FIELDS, PretrainingConfig
 
 LEARNING_RATE = 5e-4
 """Peak learning rate of a student, as in Sanh et al. 2019 (their code)."""
@@ -13,6 +13,10 @@ LEARNING_RATE = 5e-4
 class DistillationConfig(PretrainingConfig):
     """Hyperparameters of distillation. The weights of the losses are those of the code of Sanh et al. 2019."""
 
+    learning_rate: float | None = None
+    """Peak learning rate. None: 5e-4, as in their code."""
+    seed: int = 0
+    """Seed of masks, order and dropout."""
     layers: int | None = None
     """Layers of the student. None: half of the teacher's."""
     temperature: float = 2.0
@@ -26,10 +30,11 @@ class DistillationConfig(PretrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.preset is not None:
-            raise InvalidOption("preset: leave it out, the student is as wide as its teacher")
+        for name in ("preset", *FAMILY_FIELDS):
+            if getattr(self, name) is not None:
+                raise InvalidOption(f"{name}: leave it out, all sizes of the student but --layers are those of its teacher")
         if self.examples.pairs not in (None, "none"):
-            raise InvalidOption(f"--pairs {self.examples.pairs}: distillation has no task for sentence pairs; leave it out")
+            raise InvalidOption(f"pairs {self.examples.pairs}: distillation has no task for sentence pairs; leave it out")
         if self.layers is not None and self.layers < 1:
             raise InvalidOption(f"layers {self.layers}: must be at least 1")
         if not self.temperature > 0:

@@ -1,16 +1,19 @@
 """Distillation: its objective, the student at the beginning, and runs that are resumed."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from minibert import load
 from minibert.commands import main
-from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification
+from minibert.model.families import NETWORKS
 from minibert.model.layer_selection import select_layers
 from minibert.text.examples import PretrainingBatch, PretrainingExamples
 from minibert.text.options import ExampleConfig, InvalidOption, TextOptions
@@ -24,6 +27,7 @@ from minibert.training.optimizer import adamw, warmup_linear
 from minibert.training.options import DeviceOptions
 from minibert.training.records import RunRecord, read_metrics
 from minibert.training.run import TrainingRun
+from tests.trained_models import write_gpt2
 from tests.training.test_pretraining import TOKENIZER, corpus, documents
 
 EXAMPLES = ExampleConfig(max_length=16, pairs="none")
@@ -219,6 +223,151 @@ def test_a_resumed_run_has_the_same_numbers(checkpoint: str, text: TextOptions, 
     assert found + [step.losses for step in resumed.run()] == whole
 
 
+def words_for(teacher: object, text: TextOptions, out: Path, *others: str) -> list[str]:
+    """Return the words of a short run."""
+    words = ["distill", str(teacher), "--text", str(text.text[0]), "--layout", "lines", "--validation-fraction", "0.2"]
+    words += ["--batch-size", "4", "--max-length", "16", "--device", "cpu", "--steps", "2"]
+    return [*words, *others, "--out", str(out)]
+
+
+@pytest.fixture
+def teacher_of(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a checkpoint of a family."""
+
+    def write(architecture: str, **changes: object) -> Path:
+        network, folder = NETWORKS[architecture], tmp_path / architecture
+        sizes = {"max_position_embeddings": 20, "pad_token_id": CONFIG.pad_token_id, **changes}
+        torch.manual_seed(0)
+        network(network.config_class.of_size(CONFIG, **{"vocab_size": CONFIG.vocab_size, **sizes})).save_pretrained(folder)
+        save_tokenizer(TOKENIZER, folder)
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind"),
+    [
+        ("RobertaForMaskedLM", "roberta"),
+        ("AlbertForMaskedLM", "albert"),
+        ("AlbertForPreTraining", "albert"),
+        ("DistilBertForMaskedLM", "distilbert"),
+    ],
+)
+def test_teachers_of_other_families(
+    architecture: str,
+    kind: str,
+    teacher_of: Callable[..., Path],
+    text: TextOptions,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The student has the family and the sizes of its teacher, and so do the settings of the run."""
+    layers = {"num_hidden_layers": 2}
+    teacher = teacher_of(architecture, **layers | ({"embedding_size": 4} if kind == "albert" else {}))
+    assert main(words_for(teacher, text, tmp_path / "out", "--layers", "1")) == 0, capsys.readouterr().err
+    student, config = load(tmp_path / "out", "mlm").config, load(teacher, "mlm").config
+    dropout = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), DistillationConfig().dropout)
+    assert student == replace(config, num_hidden_layers=1, **dropout)
+    task = prepare_distillation(
+        text, DistillationConfig(steps=1, examples=ExampleConfig(max_length=16)), tmp_path / "new", True, str(teacher)
+    )
+    assert task.config.family == task.settings["training"]["family"] == kind
+
+
+@pytest.mark.parametrize("option", ["embedding-size", "num-hidden-groups", "pairs", "preset", "family"])
+def test_there_is_no_option_for_what_the_teacher_decides(
+    option: str, checkpoint: str, text: TextOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["distill", "--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--temperature" in shown
+    assert f"--{option}" not in shown
+    value = {"family": "bert", "preset": "tiny", "pairs": "none"}.get(option, "1")
+    with pytest.raises(SystemExit) as stopped:
+        main(words_for(checkpoint, text, tmp_path / "out", f"--{option}", value))
+    assert stopped.value.code == 2
+    assert f"--{option}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "BertForSequenceClassification",
+        "RobertaForSequenceClassification",
+        "AlbertForTokenClassification",
+        "DistilBertForQuestionAnswering",
+        "RobertaModel",
+    ],
+)
+def test_a_teacher_without_a_masked_lm_head_is_refused(
+    architecture: str,
+    teacher_of: Callable[..., Path],
+    text: TextOptions,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The student would learn from a head of random numbers."""
+    if architecture.startswith("Bert"):
+        folder = tmp_path / "classifier"
+        BertForSequenceClassification(CONFIG).save_pretrained(folder)
+        save_tokenizer(TOKENIZER, folder)
+    else:
+        folder = teacher_of(architecture)
+    assert main(words_for(folder, text, tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert f"{folder}: has no masked-LM head" in error
+    assert "heads found: encoder" in error
+    assert "choose a pretrained checkpoint" in error
+    assert "initialized" not in error
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_teacher_with_half_a_masked_lm_head_is_refused(
+    checkpoint: str, text: TextOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(checkpoint) / "model.safetensors"
+    weights = {name: each for name, each in load_file(file).items() if "transform.dense" not in name}
+    save_file(weights, file, {"format": "pt"})
+    assert main(words_for(checkpoint, text, tmp_path / "out")) == 2
+    assert "its mlm head has no cls.predictions.transform.dense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("architecture", "family", "reason"),
+    [
+        ("ElectraForPreTraining", "electra", "belongs to its generator, which is trained together with a discriminator"),
+        ("ElectraForMaskedLM", "electra", "belongs to its generator, which is trained together with a discriminator"),
+        ("GPT2LMHeadModel", "gpt2", "a GPT-2 predicts the next token"),
+    ],
+)
+def test_a_family_without_teachers(
+    architecture: str,
+    family: str,
+    reason: str,
+    teacher_of: Callable[..., Path],
+    text: TextOptions,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = teacher_of(architecture) if family == "electra" else write_gpt2(tmp_path / "gpt2", ["a cat"])
+    assert main(words_for(folder, text, tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert f"{folder}: its family is {family}, and a teacher is one of bert, roberta, albert, distilbert: " in error
+    assert reason in error
+    assert "initialized" not in error
+
+
+def test_groups_of_layers_cannot_be_selected(
+    teacher_of: Callable[..., Path], text: TextOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = teacher_of("AlbertForMaskedLM", num_hidden_layers=4, num_hidden_groups=2)
+    assert main(words_for(folder, text, tmp_path / "out")) == 2
+    assert f"{folder}: its 4 layers share 2 groups of parameters" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -229,7 +378,12 @@ def test_a_resumed_run_has_the_same_numbers(checkpoint: str, text: TextOptions, 
         ({"cosine_weight": float("nan")}, "cosine_weight nan: must be at least 0"),
         ({"soft_weight": 0.0, "mlm_weight": 0.0, "cosine_weight": 0.0}, "all weights of the losses are 0"),
         ({"preset": "tiny"}, "preset: leave it out"),
-        ({"examples": ExampleConfig(pairs="nsp")}, "--pairs nsp: distillation has no task for sentence pairs"),
+        (
+            {"embedding_size": 16},
+            "embedding_size: leave it out, all sizes of the student but --layers are",
+        ),
+        ({"num_hidden_groups": 2}, "num_hidden_groups: leave it out"),
+        ({"examples": ExampleConfig(pairs="nsp")}, "pairs nsp: distillation has no task for sentence pairs"),
         ({"steps": 0}, "steps 0: must be at least 1"),
     ],
 )
