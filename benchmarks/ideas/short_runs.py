@@ -56,6 +56,7 @@ def short_run(
         mask_share: as in `PretrainingExamples`.
     """
     file = MODELS / f"{name}-{seed}.pt"
+    file.parent.mkdir(parents=True, exist_ok=True)  # before training: a folder that cannot be made is an error of a second
     set_seed(seed)
     model = new_model()
     if file.is_file():
