@@ -6,10 +6,11 @@ python -m benchmarks.translation_speed --text train.de train.en --test test.de t
 Only a run with these options replaces translation_speed.json. The result of another one is printed, and written to --out.
 
 A step is all of it: forward pass, backward pass, clipping, Adam, schedule. Before anything is timed, both have to compute the
-same loss and gradients. Three models are then trained in turn on the same batches of real text, minibert's twice: "A/A"
-compares it with itself, and what differs from 1 there is noise. The trained weights of minibert decode the test text, also in
-those of torch. Its module has no cache, so that each step decodes all tokens so far; it computes the scores of the last token
-only. Both decode the same batches until all sentences have ended; rounding may choose another token among equally likely ones.
+same loss and gradients. Three models are then trained in turn on the same batches of real text, which a background thread
+prepares for each. minibert's is trained twice: "A/A" compares it with itself, and what differs from 1 there is noise. The
+trained weights of minibert decode the test text, also in torch's module. That has no cache, so that each step decodes all
+tokens so far; it computes the scores of the last token only. Both decode the same batches until all sentences have ended;
+rounding may choose another token among equally likely ones.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -30,6 +32,7 @@ from minibert.model import Transformer
 from minibert.text.batching import pad_rows
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import ParallelBatch, read_parallel, tokenize_lines
+from minibert.text.prefetch import prefetch
 from minibert.timing import Seconds, ratio, time_in_turn
 from minibert.training.decoding import similar_lengths
 from minibert.training.distributed import SINGLE_PROCESS
@@ -74,21 +77,22 @@ def time_training(task: TranslationTask, steps: int) -> tuple[Seconds, Transform
     theirs = copied(runs[0].model)
     config = task.config
     optimizer = adamw(theirs, config.learning_rate_factor, 0.0, (0.9, 0.98), eps=1e-9)
-    their_steps = train(
-        theirs,
-        (micro_batches for _, micro_batches in runs[2].batches()),
-        LogitsObjective(config.label_smoothing),
-        optimizer,
-        noam(optimizer, theirs.config.hidden_size, config.warmup_steps),
-        config.max_grad_norm,
-    )
-    iterators: dict[str, Iterator[object]] = {
-        "minibert": runs[0].run(),
-        "minibert again": runs[1].run(),
-        "torch.nn.Transformer": their_steps,
-    }
-    ways = {name: (lambda steps=steps: next(steps)) for name, steps in iterators.items()}
-    return time_in_turn(ways, steps, WARMUP), runs[0].model
+    with closing(prefetch(runs[2].batches())) as batches:
+        their_steps = train(
+            theirs,
+            (micro_batches for _, micro_batches in batches),
+            LogitsObjective(config.label_smoothing),
+            optimizer,
+            noam(optimizer, theirs.config.hidden_size, config.warmup_steps),
+            config.max_grad_norm,
+        )
+        iterators: dict[str, Iterator[object]] = {
+            "minibert": runs[0].run(),
+            "minibert again": runs[1].run(),
+            "torch.nn.Transformer": their_steps,
+        }
+        ways = {name: (lambda steps=steps: next(steps)) for name, steps in iterators.items()}
+        return time_in_turn(ways, steps, WARMUP), runs[0].model
 
 
 @torch.no_grad()
