@@ -146,6 +146,18 @@ class TestReplacedTokenLoss:
         torch.stack(both).sum().backward()
         torch.testing.assert_close(logits[0].grad, logits[1].grad)
 
+    @given(seeds, sizes, sizes)
+    def test_the_mean_is_over_the_tokens_of_all_texts(self, seed: int, texts: int, tokens: int) -> None:
+        """It is the same if all texts are one, or occur twice, and with more padding. Then the sum of the losses is doubled."""
+        logits, labels = normal(seed, texts, tokens), drawn_labels(seed, texts, tokens)
+        loss = replaced_token_loss(logits, labels)
+        torch.testing.assert_close(replaced_token_loss(logits.flatten(), labels.flatten()), loss)
+        twice = torch.cat([logits, logits]), torch.cat([labels, labels])
+        torch.testing.assert_close(replaced_token_loss(*twice), loss)
+        torch.testing.assert_close(replaced_token_loss(*twice, "sum"), 2 * replaced_token_loss(logits, labels, "sum"))
+        padded = torch.cat([labels, torch.full_like(labels, IGNORE_INDEX)])
+        torch.testing.assert_close(replaced_token_loss(twice[0], padded), loss)
+
     @given(seeds, sizes)
     def test_gradient(self, seed: int, tokens: int) -> None:
         """The gradient is (σ(z) - y) / n, and equals finite differences."""

@@ -3,8 +3,9 @@
 import torch
 
 from minibert.classroom.draws import Draw
-from minibert.classroom.exercise import LARGE_NUMBERS, Arguments, Case, Exercise, Role
-from minibert.classroom.exercises.invariants import independent, unchanged_by_shift
+from minibert.classroom.exercise import LARGE_NUMBERS, Arguments, Case, Exercise, Invariant, Role
+from minibert.classroom.exercises.invariants import EQUAL, equal, independent, unchanged_by_shift
+from minibert.classroom.exercises.objectives import without_labels
 from minibert.equations import IGNORE_INDEX, replaced_token_labels, replaced_token_loss, sample_tokens
 
 
@@ -35,10 +36,11 @@ def corrupted_texts(draw: Draw) -> Arguments:
 
 
 def detections(draw: Draw) -> Arguments:
-    """Scores of tokens that are replaced, original, and padding."""
+    """Scores of tokens that are replaced, original, and padding. The first text is shorter than the others."""
     shape = draw.size(2), draw.size(5, least=3)
     labels = draw.integers(0, 2, *shape)
     labels[:, :3] = torch.tensor([1, 0, IGNORE_INDEX])
+    labels[0, 3:] = IGNORE_INDEX
     return {"logits": draw.numbers(*shape, spread=2.0), "labels": labels}
 
 
@@ -48,9 +50,8 @@ def certain_detections(draw: Draw) -> Arguments:
     return {**given, "logits": 200 * given["logits"]}
 
 
-def padding_alone(draw: Draw) -> Arguments:
-    given = detections(draw)
-    return {**given, "labels": torch.full_like(given["labels"], IGNORE_INDEX)}
+def change_scores_of_padding(arguments: Arguments) -> Arguments:
+    return {**arguments, "logits": arguments["logits"] + (arguments["labels"] == IGNORE_INDEX)}
 
 
 REPLACED_TOKEN_EXERCISES = [
@@ -77,9 +78,20 @@ REPLACED_TOKEN_EXERCISES = [
         (
             Case("tokens", detections),
             Case("large logits", certain_detections, Role.LIMIT, tolerance=LARGE_NUMBERS),
-            Case("padding alone", padding_alone, Role.EDGE),
+            without_labels("padding alone", detections),
         ),
-        questions=("By which number is the sum of the losses divided?",),
+        questions=(
+            "By which number is the sum of the losses divided?",
+            "Padding has the label -100. How large is its loss?",
+        ),
+        invariants=(
+            Invariant(
+                "padding has no influence",
+                change_scores_of_padding,
+                equal,
+                f"Here, the scores of padding are larger by 1. {EQUAL}",
+            ),
+        ),
         needs=("binary_cross_entropy",),
     ),
 ]

@@ -3,6 +3,8 @@
 from minibert.classroom.mistakes.mistake import Kind, Mistake
 from minibert.equations import electra_loss, replaced_token_labels, replaced_token_loss, sample_tokens
 
+LOSSES = "binary_cross_entropy(logits, targets.to(logits.dtype)).masked_fill(~counted, 0.0)"
+REDUCED = "reduce_losses(losses, labels, reduction)"
 SUM = "(sums <= uniform[..., None].double() * sums[..., -1:]).sum(dim=-1)"
 
 REPLACED_TOKEN_MISTAKES = [
@@ -71,10 +73,111 @@ REPLACED_TOKEN_MISTAKES = [
         "binary loss of padding",
         replaced_token_loss,
         ((".masked_fill(~counted, 0.0)", ""),),
-        "Padding has a loss.",
+        "Padding has a loss, but it does not count in the mean.",
         "The loss depends on the amount of padding.",
         "learners",
-        message="You gave tokens without a label a loss too.",
+        message="Padding has a loss: you left it out of the number of tokens only.",
+    ),
+    Mistake(
+        "padding counted as original tokens",
+        replaced_token_loss,
+        ((".masked_fill(~counted, 0.0)", ""), (REDUCED, "reduce_losses(losses, targets, reduction)")),
+        "Padding has the label 0, and counts in the mean.",
+        "Padding is always original and easy, and it dominates the loss.",
+        "learners: labels.clamp(min=0)",
+        message="Padding has a loss: you counted it as original tokens, in the mean too.",
+    ),
+    Mistake(
+        "label of padding as a target",
+        replaced_token_loss,
+        (
+            (LOSSES, "binary_cross_entropy(logits, labels.to(logits.dtype))"),
+            (REDUCED, "reduce_losses(losses, targets, reduction)"),
+        ),
+        "The target of padding is the number -100.",
+        "The loss of padding is a hundred times its score, has no lower limit, and hides all others.",
+        "learners: labels.float(), as this loss of PyTorch ignores no index",
+        message="You used the label of padding, -100, as a target. The binary cross-entropy of PyTorch ignores no label.",
+    ),
+    Mistake(
+        "mean over padding",
+        replaced_token_loss,
+        ((REDUCED, "reduce_losses(losses, targets, reduction)"),),
+        "Padding has no loss, but it counts in the mean.",
+        "The loss is too small, and depends on the amount of padding.",
+        "learners: losses times a mask, then mean()",
+        message="You divided by the number of all positions, padding included.",
+    ),
+    Mistake(
+        "sum of the losses of all tokens",
+        replaced_token_loss,
+        ((REDUCED, "losses.sum()"),),
+        "The sum over the tokens is returned.",
+        "The gradient grows with the batch.",
+        "readers of the paper, which writes a sum",
+        message="You summed the losses of the tokens instead of averaging them.",
+    ),
+    Mistake(
+        "loss of original tokens only",
+        replaced_token_loss,
+        (
+            (
+                "counted = labels != IGNORE_INDEX",
+                "labels = labels.masked_fill(labels == 1, IGNORE_INDEX)\n    counted = labels != IGNORE_INDEX",
+            ),
+        ),
+        "Replaced tokens have no label.",
+        'The answer "original" for every token has the loss 0.',
+        "learners, by mistake",
+        message="You left out the loss of the replaced tokens.",
+    ),
+    Mistake(
+        "mean of the means of the texts",
+        replaced_token_loss,
+        (
+            (
+                REDUCED,
+                "reduce_losses(losses, labels, reduction) if reduction == 'sum' or labels.ndim < 2 else "
+                "(losses.sum(dim=-1) / counted.sum(dim=-1).clamp(min=1)).mean()",
+            ),
+        ),
+        "Each text is averaged by itself, and then the texts are.",
+        "A token counts less in a long text.",
+        "learners",
+        message="You averaged each text by itself. The mean is over all tokens of the batch.",
+    ),
+    Mistake(
+        "one more than the tokens",
+        replaced_token_loss,
+        ((REDUCED, "losses.sum() / (1 if reduction == 'sum' else 1 + counted.sum())"),),
+        "The sum is divided by one more than the number of tokens.",
+        "The loss is too small, above all in small batches.",
+        "learners who prevent a division by zero",
+        message="You divided by the number of tokens plus 1. To prevent 0/0, use the maximum of the number and 1.",
+    ),
+    Mistake(
+        "NaN without a token",
+        replaced_token_loss,
+        ((REDUCED, "losses.sum() / (1 if reduction == 'sum' else counted.sum())"),),
+        "A batch of padding alone divides zero by zero.",
+        "One NaN ends the training.",
+        "torch.nn.functional.binary_cross_entropy_with_logits of the selected tokens",
+        Kind.UNSAFE,
+        message="You divide by zero if all tokens are padding.",
+    ),
+    Mistake(
+        "loss of the selected tokens",
+        replaced_token_loss,
+        (
+            (
+                LOSSES,
+                "binary_cross_entropy(logits[counted], targets[counted].to(logits.dtype))",
+            ),
+        ),
+        "The tokens that have a label are selected first.",
+        "The result is the same.",
+        "Hugging Face's ELECTRA",
+        Kind.EQUIVALENT,
     ),
     Mistake(
         "no weight of the discriminator",
