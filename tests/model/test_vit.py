@@ -154,11 +154,13 @@ class TestFiles:
         ):
             load(tmp_path, "mlm")
 
-    def test_masked_image_modeling_is_named_in_a_warning(self, tmp_path: Path) -> None:
+    def test_masked_image_modeling_is_loaded_as_an_encoder_on_request(self, tmp_path: Path) -> None:
         transformers = pytest.importorskip("transformers")
         transformers.ViTForMaskedImageModeling(transformers.ViTConfig(**SIZES)).save_pretrained(tmp_path)
-        with pytest.warns(UserWarning, match=r"not used by ViTModel: decoder.*vit.embeddings.mask_token"):
+        with pytest.raises(ValueError, match="minibert has no ViTForMaskedImageModeling, only ViTModel, ViTForImage"):
             load(tmp_path)
+        with pytest.warns(UserWarning, match=r"not used by ViTModel: decoder.*vit.embeddings.mask_token"):
+            load(tmp_path, "encoder")
 
     def test_another_number_of_positions_is_refused(self, tmp_path: Path) -> None:
         """The positions of other images would have to be interpolated."""

@@ -1,5 +1,6 @@
 """Loading any network from a Hugging Face checkpoint: a folder, a file with weights, or a model on the hub."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,15 @@ ModelT = TypeVar("ModelT", bound="PretrainedModel")
 
 OLDEST_MODEL_TYPE = "bert"
 """Model type of a config.json without `model_type`. Files from before 2020, when BERT was the only one, have none."""
+
+OTHER_FRAMEWORKS = re.compile(r"^(TF|Flax)")
+"""Start of the names of classes of transformers for other libraries. Their files may have been converted."""
+ENDINGS = (
+    *("ForMultipleChoice", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+    *("ForNextSentencePrediction", "ForImageClassification", "ForMaskedImageModeling", "DoubleHeadsModel", "EncoderModel"),
+)
+"""Ends of the names of classes of transformers whose weights do not fit another class, or mean something else there. The rest
+of the name is a family. Others can be read as one of ours: "T5Model" has the weights of "T5ForConditionalGeneration"."""
 
 
 @overload
@@ -66,7 +76,8 @@ def load(
         source: a folder; a file with weights, next to its config.json; or the id of a model on the hub. Also a folder with an
             adapter, of peft or of minibert, whose settings name the base model.
         head: name of the head ("mlm", "sequence-classification", …) or a network class. Default: the class named in
-            config.json if the checkpoint has its head, otherwise the one whose head it has.
+            config.json if the checkpoint has its head, otherwise the one whose head it has. A class of transformers that
+            minibert does not have, such as BertForMultipleChoice, needs a head here.
         labels: class names for a classification head. If the checkpoint has the same names in another order, its classes are
             reordered. A head of another size is initialized.
         attention: how attention is computed; see `PretrainedModel.set_attention`.
@@ -162,7 +173,10 @@ class Checkpoint:
         return [network.head for network in self.networks if set(network.head_modules) <= self.modules]
 
     def network(self, head: "str | type[PretrainedModel] | None" = None) -> "type[PretrainedModel]":
-        """Choose the network class; `head` as in `load`. Raises: ValueError for a head that the architecture lacks."""
+        """Choose the network class; `head` as in `load`.
+
+        Raises: ValueError for a head that the architecture lacks, and without a head for a class that is not here.
+        """
         if isinstance(head, str):
             found = [network for network in self.networks if network.head == head]
             if not found:
@@ -177,12 +191,26 @@ class Checkpoint:
                     f"{' or '.join(map(repr, supported))}: this is no {supported[0].upper()}"
                 )
             return head
+        self._check_architectures()
         complete = [network for network in self.networks if set(network.head_modules) <= self.modules]
         named = [network for network in complete if network.architecture in self.architectures]
         # Weights alone do not show whether a classifier is for sequences or for tokens.
         needs = [network.head_modules for network in complete]
         unambiguous = [network for network in complete if needs.count(network.head_modules) == 1]
         return named[0] if named else max(unambiguous, key=lambda network: len(network.head_modules))
+
+    def _check_architectures(self) -> None:
+        """Raise ValueError if config.json names a class of this family that is not here, and none that is."""
+        known = [network.architecture for network in self.networks]
+        names = [OTHER_FRAMEWORKS.sub("", name) for name in self.architectures]
+        if not set(names).isdisjoint(known):
+            return
+        for name in names:
+            if name.lower().startswith(self.model_type) and name.endswith(ENDINGS):
+                raise ValueError(
+                    f"{self.config_file}: minibert has no {name[:80]}, only {', '.join(known)}. To load the weights as one of "
+                    "these networks, name it in architectures there, or give its head to `load`"
+                )
 
     def load(
         self,

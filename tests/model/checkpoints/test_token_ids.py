@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from minibert import Bert, BertConfig, GPT2Config, GPT2LMHeadModel, Transformer, TransformerConfig, load
+from minibert.model import families
 from minibert.model.families import FAMILIES
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.t5 import T5ForConditionalGeneration
@@ -33,8 +34,8 @@ def network(family: str) -> PretrainedModel:
     if family in NETWORKS:
         made: PretrainedModel = NETWORKS[family]()
         return made
-    encoder = FAMILIES[family].make_networks()
-    return next(iter(encoder.values()))(FAMILIES[family].config_class(**TEXT, num_hidden_layers=1))
+    encoder = families.NETWORKS[FAMILIES[family].networks[Bert]]
+    return encoder(FAMILIES[family].config_class(**TEXT, num_hidden_layers=1))
 
 
 def token_ids(folder: Path) -> dict[str, Any]:
