@@ -18,7 +18,7 @@ PACKAGE = Path(minibert.__file__).parent
 FLOORS: list[set[str]] = [
     {"printable", "trace"},
     {"display"},
-    {"__version__", "checks", "files", "hub", "observe", "precision", "sandbox", "timing"},
+    {"__version__", "checks", "device", "files", "hub", "observe", "precision", "sandbox", "timing"},
     {"equations"},
     {"kernels"},
     {"model", "text"},

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from minibert.observe import observe
 
@@ -19,7 +20,8 @@ def triton_kernels() -> Callable[..., Tensor]:
         from minibert.kernels.triton_attention import run_kernels
     except ModuleNotFoundError as error:
         raise ImportError('attention="triton" needs Triton, for Linux: pip install triton, or choose another one') from error
-    return run_kernels
+    kernels: Callable[..., Tensor] = run_kernels
+    return kernels
 
 
 def flash_attention(
@@ -74,6 +76,6 @@ def ragged_flash_attention(
         longest = max(offsets.diff().tolist(), default=0)
     heads, tokens = query.shape[1:3]
     begins = torch.arange(heads, device=query.device)[:, None] * tokens + offsets[:-1]
-    begins = torch.cat([begins.flatten(), begins.new_tensor([heads * tokens])])
+    begins = F.pad(begins.flatten(), (0, 1), value=heads * tokens)
     options = {"mask": None, "heads": heads, "causal": causal, "dropout": dropout}
     return triton_kernels()([query, key, value], [begins, begins], [longest, longest], **options)

@@ -15,11 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from minibert.checks import check_tensor, value_outside
+from minibert.device import to_device
 from minibert.kernels.attention import AttentionFunction, fused_attention
 from minibert.kernels.flash import flash_attention, ragged_flash_attention
 
 MIN_PADDING = 0.1
 """Share of padding in a batch from which on it saves time to leave it out."""
+WIDE_HEADS = ((8, 0), (9, 0), (10, 0))
+"""Compute capabilities of the GPUs on which FlashAttention has gradients for heads wider than 192."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +69,9 @@ class Sequences:
         """Number of tokens of each sequence; 0 for one that is padding only. A GPU would wait."""
         return tuple(self.offsets.diff().tolist())
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> "Sequences":
+    def to(self, device: torch.device) -> "Sequences":
         """Copy the tensors to a device."""
-        mask, places, offsets = (each.to(device, non_blocking=non_blocking) for each in (self.mask, self.places, self.offsets))
+        mask, places, offsets = (to_device(each, device) for each in (self.mask, self.places, self.offsets))
         return Sequences(mask, places, offsets, self.queries)
 
     @property
@@ -155,10 +158,17 @@ def ragged_attention(
 
 
 def has_varlen_kernel(query: Tensor) -> bool:
-    """Return whether PyTorch's FlashAttention can compute ragged batches of this type and width on this GPU."""
+    """Return whether PyTorch's FlashAttention can compute ragged batches of this type and width on this GPU.
+
+    Its gradients of heads wider than 192 are for data-center GPUs only, such as the A100 and the H100.
+    """
     width = query.shape[-1]
-    is_computed = query.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
-    return is_computed and query.is_cuda and torch.cuda.get_device_properties(query.device).major >= 8
+    if not query.is_cuda or query.dtype not in (torch.float16, torch.bfloat16) or width % 8:
+        return False
+    if not torch.backends.cuda.is_flash_attention_available() or not torch.backends.cuda.flash_sdp_enabled():  # type: ignore[no-untyped-call]
+        return False
+    major, minor = torch.cuda.get_device_capability(query.device)
+    return major >= 8 and width <= (256 if (major, minor) in WIDE_HEADS else 192)
 
 
 def varlen_attention(

@@ -87,7 +87,7 @@ def _drop(numbers, i, j, keys, z, seed, dropout: tl.constexpr):
     return numbers
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["seed"])
 def _forward(query, key, value, context, logsumexp, query_begins, key_begins, mask, strides, heads, seed, width, value_width,
              scale: tl.constexpr, causal: tl.constexpr, dropout: tl.constexpr, block: tl.constexpr,
              padded_width: tl.constexpr, padded_value_width: tl.constexpr):
@@ -132,7 +132,7 @@ def _weights_and_d_scores(q, k, v, do, log_sum, d, i, j, queries, keys, z, mask,
     return _drop(weights, i, j, keys, z, seed, dropout), weights * (d_weights - d[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["seed"])
 def _backward_query(query, key, value, d_context, logsumexp, delta, d_query, query_begins, key_begins, mask, strides, heads,
                     seed, width, value_width, scale: tl.constexpr, causal: tl.constexpr, dropout: tl.constexpr,
                     block: tl.constexpr, padded_width: tl.constexpr, padded_value_width: tl.constexpr):
@@ -159,7 +159,7 @@ def _backward_query(query, key, value, d_context, logsumexp, delta, d_query, que
     _store(d_query, dq * scale, query_begin, i, queries, width, padded_width)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["seed"])
 def _backward_key_value(query, key, value, d_context, logsumexp, delta, d_key, d_value, query_begins, key_begins, mask, strides,
                         heads, seed, width, value_width, scale: tl.constexpr, causal: tl.constexpr, dropout: tl.constexpr,
                         block: tl.constexpr, padded_width: tl.constexpr, padded_value_width: tl.constexpr):
@@ -213,6 +213,7 @@ class _FlashAttention(torch.autograd.Function):
         return d_query, d_key, d_value, None, None
 
 
+@torch.compiler.disable(reason='attention="triton" is not part of a compiled graph: compile without fullgraph=True')
 def run_kernels(inputs: list[Tensor], begins: list[Tensor], longest: list[int], mask: Tensor | None, **options: Any) -> Tensor:
     """Compute attention for sequences that begin at given rows of query, key and value.
 

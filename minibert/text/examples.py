@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from minibert.device import to_device
 from minibert.equations import IGNORE_INDEX
 from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray
@@ -60,7 +61,7 @@ class PretrainingBatch:
     def to(self, device: torch.device) -> "PretrainingBatch":
         """Copy the batch to a device."""
         columns = {name: column for name, column in vars(self).items() if column is not None}
-        return replace(self, **{name: column.to(device, non_blocking=True) for name, column in columns.items()})
+        return replace(self, **{name: to_device(column, device) for name, column in columns.items()})
 
 
 class PretrainingExamples:

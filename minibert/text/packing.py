@@ -13,6 +13,7 @@ from jaxtyping import Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from minibert.device import to_device
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray
 from minibert.text.tokenized import Ends, TokenizedCorpus
@@ -35,7 +36,7 @@ class NextTokenBatch:
 
     def to(self, device: torch.device) -> "NextTokenBatch":
         """Copy the batch to a device."""
-        return replace(self, **{name: ids.to(device, non_blocking=True) for name, ids in vars(self).items()})
+        return replace(self, **{name: to_device(ids, device) for name, ids in vars(self).items()})
 
 
 @dataclass(frozen=True)

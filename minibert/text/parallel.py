@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from minibert.device import to_device
 from minibert.equations import IGNORE_INDEX
 from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray, pad_rows
@@ -98,7 +99,7 @@ class ParallelBatch:
     def to(self, device: torch.device) -> "ParallelBatch":
         """Copy the batch to a device."""
         columns = {name: column for name, column in vars(self).items() if column is not None}
-        return replace(self, **{name: column.to(device, non_blocking=True) for name, column in columns.items()})
+        return replace(self, **{name: to_device(column, device) for name, column in columns.items()})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minibert.checks import check_tensor
+from minibert.device import to_device
 from minibert.equations import IGNORE_INDEX
 from minibert.text.batching import BatchSampler, IntArray
 from minibert.training.objective import LossSum, class_losses, count_targets
@@ -26,7 +27,7 @@ class ImageBatch:
 
     def to(self, device: torch.device) -> "ImageBatch":
         """Copy the batch to a device."""
-        return ImageBatch(self.pixel_values.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+        return ImageBatch(to_device(self.pixel_values, device), to_device(self.labels, device))
 
 
 @dataclass(frozen=True)

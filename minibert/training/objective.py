@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -49,8 +50,13 @@ def target_weights(labels: Tensor, class_weights: Sequence[float] | None = None)
     has_label = labels != IGNORE_INDEX
     if class_weights is None:
         return has_label.double()
-    weights = torch.tensor(class_weights, dtype=torch.float64, device=labels.device)
-    return has_label * weights[labels.clamp(min=0)]
+    return has_label * _on_device(tuple(class_weights), labels.device)[labels.clamp(min=0)]
+
+
+@cache
+def _on_device(class_weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """Copy the weights to a device, once: a GPU would wait in every step."""
+    return torch.tensor(class_weights, dtype=torch.float64, device=device)
 
 
 def class_losses(logits: Tensor, labels: Tensor, class_weights: Sequence[float] | None = None) -> LossSum:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from unittest import mock
@@ -25,6 +26,7 @@ from torch.nn import functional as F
 from minibert import Bert, BertConfig, equations, record
 from minibert.kernels import choose_attention, flash, flash_attention, fused_attention, ragged_flash_attention
 from tests.kernels.test_kernels import value_and_gradients
+from tests.meta import OnMeta, meta
 from tests.strategies import masks, normal, seeds
 
 pytest.importorskip("triton")
@@ -281,6 +283,51 @@ def test_bfloat16_is_refused_by_the_interpreter() -> None:
     x = torch.zeros(1, 1, dtype=torch.bfloat16)
     with pytest.raises(ValueError, match="wrong products in bfloat16"):
         flash_attention(x, x, x)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_places_of_sequences_are_computed_on_the_device(monkeypatch: pytest.MonkeyPatch, ragged: bool) -> None:
+    """No number is copied from the host in a forward pass: a GPU would wait for each copy."""
+    seen: list[Tensor] = []
+
+    def kernels(inputs: list[Tensor], begins: list[Tensor], *others: object, **options: object) -> Tensor:
+        seen.extend(begins)
+        return inputs[0]
+
+    monkeypatch.setattr(flash, "triton_kernels", lambda: kernels)
+    query, offsets = torch.zeros(1, 2, 9, 4), torch.tensor([0, 2, 9], dtype=torch.int32)
+    attend = partial(ragged_flash_attention, longest=7) if ragged else flash_attention
+    more = (offsets,) if ragged else ()
+    attend(*[query] * 3, *more)
+    expected = [0, 2, 9, 11, 18] if ragged else [0, 9, 18]
+    assert [each.tolist() for each in seen] == [expected] * 2
+    with OnMeta():
+        attend(*meta([query] * 3), *meta(more))
+
+
+@interpreted
+@pytest.mark.usefixtures("without_shape_checks")
+def test_a_compiled_program_calls_the_kernels_outside_of_its_graph() -> None:
+    """With fullgraph=True, the error says so."""
+    inputs = make_inputs((1, 2), 5, 5, 3, 4)
+
+    def attention(*x: Tensor) -> Tensor:
+        return flash_attention(*x).sin()
+
+    found = value_and_gradients(torch.compile(attention, backend="eager"), *inputs)
+    assert_equal(found, value_and_gradients(attention, *inputs))
+    with pytest.raises(RuntimeError, match='"triton" is not part of a compiled graph: compile without fullgraph=True'):
+        torch.compile(attention, backend="eager", fullgraph=True)(*inputs)
+
+
+def test_the_kernels_are_not_compiled_again_for_another_seed() -> None:
+    """Triton would compile another kernel for each seed that is a multiple of 16."""
+    code = (
+        "from minibert.kernels import triton_attention as t\n"
+        "for kernel in (t._forward, t._backward_query, t._backward_key_value):\n"
+        "    print([each.name for each in kernel.params if each.do_not_specialize])"
+    )
+    assert run_without_interpreter(code).stdout.splitlines() == ["['seed']"] * 3
 
 
 def test_gradient_of_a_bias_is_refused() -> None:

@@ -124,6 +124,39 @@ def test_the_kernel_of_a_gpu_is_not_for_a_cpu() -> None:
     assert not has_varlen_kernel(torch.zeros(1, 2, 3, 8, dtype=torch.bfloat16))
 
 
+class OnGpu(Tensor):
+    """A tensor that says that it is on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize(
+    ("capability", "width", "is_built", "is_enabled", "expected"),
+    [
+        ((8, 0), 256, True, True, True),
+        ((9, 0), 264, True, True, False),
+        ((8, 6), 192, True, True, True),
+        ((8, 6), 256, True, True, False),
+        ((7, 5), 64, True, True, False),
+        ((9, 0), 64, False, True, False),
+        ((9, 0), 64, True, False, False),
+    ],
+)
+def test_the_kernel_of_a_gpu_is_for_some_gpus_widths_and_builds(
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    width: int,
+    is_built: bool,
+    is_enabled: bool,
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: is_built)
+    monkeypatch.setattr(torch.backends.cuda, "flash_sdp_enabled", lambda: is_enabled)
+    query = torch.zeros(1, 2, 3, width, dtype=torch.bfloat16)
+    assert has_varlen_kernel(query.as_subclass(OnGpu)) == expected
+
+
 @pytest.mark.cuda
 def test_the_kernel_of_a_gpu_needs_half_precision_and_a_suitable_width() -> None:
     assert has_varlen_kernel(torch.zeros(1, 2, 3, 8, dtype=torch.bfloat16, device="cuda"))

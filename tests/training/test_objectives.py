@@ -10,8 +10,10 @@ from torch import Tensor
 
 from minibert.model.heads import IGNORE_INDEX
 from minibert.text.labeled.examples import LabeledBatch
+from minibert.training import objective
 from minibert.training.answering import AnsweringObjective
 from minibert.training.classification import ClassificationObjective
+from minibert.training.objective import target_weights
 from minibert.training.tagging import TaggingObjective
 
 LN2 = math.log(2)
@@ -26,6 +28,14 @@ def counted(objective: Any, targets: dict[str, Tensor], **outputs: Tensor) -> tu
     """Return the sum of the losses, and the number of correct predictions; None if there are none."""
     [result] = objective.losses(SimpleNamespace(**outputs), batch(**targets)).values()
     return float(result.loss), None if result.correct is None else float(result.correct)
+
+
+def test_weights_of_classes_are_copied_to_a_device_once() -> None:
+    """Each copy makes a GPU wait."""
+    labels = torch.tensor([1, IGNORE_INDEX, 0])
+    first = objective._on_device((1.0, 3.0), labels.device)
+    assert target_weights(labels, [1.0, 3.0]).tolist() == [3.0, 0.0, 1.0]
+    assert objective._on_device((1.0, 3.0), labels.device) is first
 
 
 def test_one_class() -> None:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from minibert.device import to_device
 from minibert.equations import IGNORE_INDEX
 from minibert.kernels import Sequences, worthwhile_sequences
 from minibert.text.batching import BatchSampler, IntArray, pad_rows, split_by_tokens
@@ -51,9 +52,9 @@ class LabeledBatch:
     def to(self, device: torch.device) -> "LabeledBatch":
         """Copy the batch to a device."""
         columns = (self.input_ids, self.attention_mask, self.token_type_ids)
-        input_ids, attention_mask, token_type_ids = (column.to(device, non_blocking=True) for column in columns)
-        targets = {name: target.to(device, non_blocking=True) for name, target in self.targets.items()}
-        sequences = None if self.sequences is None else self.sequences.to(device, non_blocking=True)
+        input_ids, attention_mask, token_type_ids = (to_device(column, device) for column in columns)
+        targets = {name: to_device(target, device) for name, target in self.targets.items()}
+        sequences = None if self.sequences is None else self.sequences.to(device)
         return LabeledBatch(input_ids, attention_mask, token_type_ids, targets, sequences)
 
     @property
