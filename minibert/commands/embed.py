@@ -26,7 +26,7 @@ STANDARD_INPUT = Path("-")
 
 @dataclass(frozen=True)
 class Embed:
-    """Compute one vector per text with a BERT, and write them to a file, or search with a query.
+    """Compute one vector per text with a BERT or a relative, and write them to a file, or search with a query.
 
     The settings of a sentence-transformers model (pooling, normalization, maximum length) are obeyed.
     """
@@ -38,8 +38,8 @@ class Embed:
     column: str | None = None
     """Column with the texts, in a file with columns. Default: text."""
     pooling: Literal["auto", "mean", "cls", "max"] = "auto"
-    """mean: of the vectors of all tokens. cls: the vector of [CLS]. max: the largest value of each component. auto: as the
-    files of the checkpoint say, or mean."""
+    """mean: of the vectors of all tokens. cls: the vector of the first token, [CLS] or <s>. max: the largest value of each
+    component. auto: as the files of the checkpoint say, or mean."""
     normalize: bool = False
     """Scale the vectors to length 1, also if the files of the checkpoint do not say so."""
     max_length: int | None = None

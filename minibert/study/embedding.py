@@ -1,4 +1,4 @@
-"""Text embeddings: one vector per text, from the token vectors of a BERT, and search with them.
+"""Text embeddings: one vector per text, from the token vectors of a BERT or a relative, and search with them.
 
 A sentence-transformers folder is obeyed: its pooling, its dense layers, normalization, maximum length and prompts.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ from tokenizers.normalizers import Sequence as Normalizers
 from torch import Tensor, nn
 
 from minibert.kernels import worthwhile_sequences
-from minibert.model import Bert, load
+from minibert.model import Bert, BertConfig
+from minibert.model.checkpoints.loading import read_checkpoint
+from minibert.model.families import FAMILIES
 from minibert.model.modes import evaluation_mode
 from minibert.model.pooling import POOLING
 from minibert.study.embedding_files import EmbeddingFiles, Normalize
@@ -91,7 +93,7 @@ class TextEmbedder:
         normalize: bool | None = None,
         max_length: int | None = None,
     ) -> "TextEmbedder":
-        """Load a BERT, with or without heads, and its tokenizer.
+        """Load a BERT, or another of its family, with or without heads, and its tokenizer.
 
         Args:
             source: a folder, or the id of a model on the hub. The settings of a sentence-transformers model are obeyed.
@@ -104,7 +106,7 @@ class TextEmbedder:
         files = EmbeddingFiles.read(source)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="(?s).*(not used by|newly initialized)")  # heads and the pooler
-            model = load(files.encoder, Bert)
+            model = _load_encoder(files.encoder)
         tokenizer = load_tokenizer(files.encoder)
         if files.lowercase:
             stages = [Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
@@ -177,6 +179,17 @@ class TextEmbedder:
         for module in self.after:
             vectors = module.to(device)(vectors)
         return vectors.to(torch.promote_types(vectors.dtype, torch.float32))  # numpy has no bfloat16
+
+
+def _load_encoder(source: str | Path) -> Bert:
+    """Load the encoder of a checkpoint. Raises: ValueError for a family without an encoder of text; otherwise as `load`."""
+    checkpoint = read_checkpoint(source)
+    if checkpoint.model_type not in (*BertConfig.model_types, *FAMILIES):
+        titles = ", ".join(family.title for family in FAMILIES.values())
+        raise ValueError(
+            f"{source}: its family is {checkpoint.model_type}, but text embeddings need an encoder of text: BERT, {titles}"
+        )
+    return cast("Bert", checkpoint.load(Bert.head))
 
 
 class Search:
