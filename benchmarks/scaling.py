@@ -3,8 +3,8 @@
 python -m benchmarks.scaling [--presets tiny mini small base] [--device cpu] [--precision float32] [--batch-size 16]
     [--out FILE]
 
-Writes scaling.json, or with other options than these only --out, and prints the table of docs/pretraining.md. Tokens per
-second are measured. Days are calculated from them.
+Writes scaling.json, or with other options than these only --out, and prints a table. Tokens per second are
+measured. Days are calculated from them.
 """
 
 import argparse

@@ -29,6 +29,7 @@ from minibert.study import figures
 from minibert.study.drawing import figure, save
 from minibert.text.options import ParallelTextOptions, VocabularyOptions
 from minibert.text.parallel import ParallelBatch, read_parallel
+from minibert.text.prefetch import prefetch
 from minibert.text.tokenizer import save_tokenizer
 from minibert.training.decoding import bleu, round_trip, translate
 from minibert.training.distributed import SINGLE_PROCESS
@@ -162,7 +163,7 @@ def main() -> None:
     optimizer = adamw(theirs, config.learning_rate_factor, 0.0, (0.9, 0.98), eps=1e-9)
     their_steps = train(
         theirs,
-        (micro_batches for _, micro_batches in same_run.batches()),
+        (micro_batches for _, micro_batches in prefetch(same_run.batches())),
         LogitsObjective(config.label_smoothing),
         optimizer,
         noam(optimizer, model_config.hidden_size, config.warmup_steps),

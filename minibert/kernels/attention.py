@@ -64,7 +64,7 @@ def unfused_attention(
 ) -> Float[Tensor, "*batch queries value_width"]:
     """Compute `equations.scaled_dot_product_attention` step by step, in few passes over the stored weights.
 
-    On a CPU, PyTorch's fused kernels have no dropout. What they use instead stores more, and is slower in bfloat16 (1.3 times).
+    On a CPU, PyTorch's fused kernels have no dropout. What they use instead stores more, and takes as long in single precision.
     The queries are scaled here instead of the scores, and the mask is added, because both are smaller.
     """
     scores = (query / math.sqrt(query.shape[-1])) @ key.mT

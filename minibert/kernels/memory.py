@@ -37,8 +37,8 @@ def activated_linear(
 ) -> Float[Tensor, "*batch features"]:
     """Compute f(x) Wᵀ + b for an activation function f.
 
-    The backward pass computes f(x) again, which takes 1% of a training step. PyTorch would store both x and f(x), which are
-    usually four times as wide as the vectors of the tokens.
+    The backward pass computes f(x) again, which takes little time. PyTorch would store both x and f(x), which are usually four
+    times as wide as the vectors of the tokens.
     """
     parameters = (each for each in (weight, bias) if each is not None)
     if _is_trained(hidden) and all(map(can_check_values, parameters)) and autocast_dtype(hidden.device) is None:

@@ -1,8 +1,8 @@
 """Products with the weights of a model, on processors for which PyTorch does not choose the fastest kernel.
 
 PyTorch has two libraries for products on a CPU. In single precision it uses MKL, which does not use the widest instructions
-(AVX-512) of processors that are not made by Intel; oneDNN does. On an AMD EPYC with two cores, the products of a training step
-run at 450 instead of 200 billion operations per second, and a step of BERT-mini takes a third less time.
+(AVX-512) of processors that are not made by Intel; oneDNN does. On an AMD EPYC with two cores, a training step takes 1.3 (tiny)
+to 1.6 times (small) as long without oneDNN (benchmarks/ablation.json).
 """
 
 from functools import cache
@@ -118,9 +118,9 @@ def onednn_is_faster() -> bool:
 def _linear_in_blocks(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute the product of a few tokens, which takes as long as reading the weights.
 
-    PyTorch's kernel for it (that of MKL) reads them at 17 GB/s with one or two threads. As the product of a batch of matrices,
-    here blocks of rows, it reads them at 30 GB/s with one thread and at 60 GB/s with two, nearly the speed of the memory (AMD
-    EPYC, float32).
+    PyTorch's kernel for it (that of MKL) does not use all threads. The product of a batch of matrices does. Here these are
+    blocks of rows. Without it, a token of GPT-2 takes 1.1 (mini) to 1.4 times (small) as long to generate, with two threads of
+    an AMD EPYC (benchmarks/ablation.json).
     """
     tokens = hidden.reshape(-1, weight.shape[1])
     in_blocks = len(weight) // BLOCKS * BLOCKS
