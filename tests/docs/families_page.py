@@ -45,6 +45,57 @@ PAPERS = {
     "electra": ("Clark et al. 2020", "https://arxiv.org/abs/2003.10555"),
     "distilbert": ("Sanh et al. 2019", "https://arxiv.org/abs/1910.01108"),
 }
+EXPLANATIONS = {
+    "roberta": """
+The network is almost BERT's. It is trained longer, on more text, with new masks in each epoch, and with byte-level BPE.
+The task of next sentences is left out: the paper measured results that are as good or slightly better without it.
+
+The position of a token is the number of ids up to it that are not padding, plus the id of padding. So the first token has
+the position `pad_token_id + 1`, and 514 positions are enough for 512 tokens. The ids decide, and not the attention mask.
+The masked-LM head has GELU, even if `hidden_act` is another function. A classifier for texts has a hidden layer of its
+own in place of the pooler.
+""",
+    "albert": """
+ALBERT has fewer parameters. Its embeddings have the width E, which is usually smaller than the width H of the layers, and
+all layers share their parameters. The task for sentence pairs is their order, because next sentences are too easy:
+another topic often gives them away.
+
+A linear map leads from E to H, even if both are equal. A published file has some tensors twice:
+`predictions.decoder.weight` is a copy of the word embeddings, and `predictions.decoder.bias` of `predictions.bias`. It
+also has a pooler, which `AlbertForMaskedLM` does not use. A warning names it.
+""",
+    "electra": """
+BERT learns from the masked tokens only, and ELECTRA from all tokens. A small generator with a masked-LM head replaces the
+masked tokens by samples. The discriminator predicts for each token if it was replaced. A sample that happens to be the
+original token counts as original. The loss of the discriminator has the weight 50.
+
+Of the tokens that the generator predicts, 85% are masked and 15% stay as they are. No token is replaced by a random one,
+as 10% are in BERT. The generator has a quarter of the width. It has one attention head for each 64 of its features, and
+at least one. Published discriminators and generators are separate checkpoints. A discriminator has no masked-LM head.
+""",
+    "distilbert": """
+DistilBERT is the student of a BERT. It begins with every other layer of its teacher. It learns the teacher's
+probabilities of the masked tokens, the tokens themselves, and the directions of the teacher's vectors.
+
+Segments and the pooler are left out, so a classifier for texts has a hidden layer of its own (`pre_classifier`), with
+ReLU. The epsilon of layer normalization is always 1e-12: `config.json` has no field for it. `minibert distill` copies
+layers, too, but its student has the family of its teacher. The student of a BERT is a BERT with segments.
+""",
+}
+"""What each family changes and why, and then what a reader of its files should know."""
+EXPERIMENTS = {
+    "roberta": ("Which tokens are masked", "Next sentences or the order of sentences"),
+    "albert": ("Fewer parameters", "Next sentences or the order of sentences"),
+    "electra": ("Replaced tokens",),
+    "distilbert": ("A student and its teacher",),
+}
+"""The sections of docs/ideas.md about the changes."""
+LESSONS = {
+    "roberta": ("04_positions", "07_wordpiece"),
+    "albert": ("09_pretraining_objectives",),
+    "electra": ("09_pretraining_objectives",),
+    "distilbert": ("12_transfer",),
+}
 TOKENIZERS = {"bert": "WordPiece", "roberta": "byte-level BPE", "albert": "SentencePiece, unigram"}
 PAIRS = {
     "bert": "`[CLS] A [SEP] B [SEP]`",
@@ -144,16 +195,26 @@ def section(name: str, family: Family) -> list[str]:
     paper, address = PAPERS[name]
     config = family.config_class
     source = inspect.getsource(config)
-    lines = [f"## {family.title}", "", f"[{paper}]({address}).", ""]
+    lines = [f"## {family.title}", "", f"[{paper}]({address}).", "", *EXPLANATIONS[name].strip().splitlines(), ""]
+    lines += [*links(name), ""]
     lines += [f"All changes, in [families.py]({FILE}):", "", "```", source.rstrip(), "```", ""]
     lines += new_fields(config)
     lines += table_of_heads((network.head, architecture) for network, architecture in family.networks.items())
     renamed = {ours: theirs for ours, theirs in family.names.items() if theirs}
     lines += ["Names in its checkpoints that differ from those of BERT:", "", *table_of_names(renamed)]
+    for network, own in family.own_names.items():
+        lines += [f"| `{ours}` in `{family.networks[network]}` | `{theirs}` |" for ours, theirs in own.items()]
     missing = [ours for ours, theirs in family.names.items() if not theirs and ours in PretrainedBert.names.table]
     if gone := [each for each in missing if each not in ("mlm", "mlm.decoder")]:  # its parameters have names of their own
         lines += ["", "It does not have " + ", ".join(f"`{each}`" for each in gone) + "."]
     return [*lines, ""]
+
+
+def links(name: str) -> list[str]:
+    """Return the lines with the experiments and the lessons about a family."""
+    experiments = ", ".join(f"[{title}](ideas.md#{title.lower().replace(' ', '-')})" for title in EXPERIMENTS[name])
+    lessons = ", ".join(f"[lesson {int(lesson[:2])}](../lessons/{lesson}.py)" for lesson in LESSONS[name])
+    return [f"What the changes are worth: {experiments}.", f"By hand: {lessons}."]
 
 
 GPT2_CHANGES: Mapping[str, tuple[str, str]] = {
