@@ -50,11 +50,16 @@ def make_inputs(
         return random_inputs
     configs = [model.text_config] if other is None else [model.text_config, other.text_config]
     vocab_size, positions = (min(getattr(each, name) for each in configs) for name in ("vocab_size", "max_tokens"))
-    return _token_inputs(model, _token_ids(source, text, ids, vocab_size, positions), configs, positions)
+    row = _token_ids(source, text, ids, vocab_size, positions)
+    _check_length(len(row), min(configs, key=lambda each: each.max_tokens))
+    return _token_inputs(model, row, configs, positions)
 
 
 def _token_ids(source: str | Path, text: str | None, ids: list[int] | None, vocab_size: int, positions: int) -> list[int]:
-    """Return the token ids of the first row; the arguments and errors are those of `make_inputs`."""
+    """Return the token ids of the first row; the arguments and errors are those of `make_inputs`.
+
+    Ids that this function chooses are not more than `positions`.
+    """
     if text is not None:
         ids = load_tokenizer(source).encode(text).ids
     elif ids is None:
@@ -67,9 +72,17 @@ def _token_ids(source: str | Path, text: str | None, ids: list[int] | None, voca
         raise ValueError("the input has no tokens: give --text or --ids")
     if outside := [number for number in ids if not 0 <= number < vocab_size]:
         raise ValueError(f"id {outside[0]} is outside the vocabulary of {vocab_size} pieces")
-    if len(ids) > positions:
-        raise ValueError(f"{len(ids)} tokens are more than max_position_embeddings {positions}: give a shorter input")
     return ids
+
+
+def _check_length(tokens: int, config: TextConfig) -> None:
+    limit, rows = config.max_tokens, config.max_position_embeddings
+    if tokens > limit:
+        padding = f", {rows - limit} of them for padding" if rows > limit else ""
+        raise ValueError(
+            f"there are {tokens} tokens, but at most {limit} are allowed (max_position_embeddings is {rows}{padding}): "
+            "give a shorter input"
+        )
 
 
 def _token_inputs(model: PretrainedModel, ids: list[int], configs: list[TextConfig], positions: int) -> Inputs:

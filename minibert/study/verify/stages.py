@@ -103,7 +103,8 @@ def transformers_stages(checkpoint: Checkpoint, model: PretrainedModel, inputs: 
     AttentionMaskInterface.register(_RecordedAttention.NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
     dtype = next(model.parameters()).dtype
     with silent_transformers(), _as_folder(checkpoint) as folder:
-        reference = network.from_pretrained(folder, dtype=dtype, attn_implementation=_RecordedAttention.NAME).eval()
+        settings = {"attn_implementation": _RecordedAttention.NAME, "chunk_size_feed_forward": 0}  # chunks would be stages
+        reference = network.from_pretrained(folder, dtype=dtype, **settings).eval()
     if getattr(reference.config, DECODER_START, None) is None:  # transformers 5 has no default for T5
         setattr(reference.config, DECODER_START, getattr(model.config, DECODER_START, None))
     for path, name in model.attention_modules.items():

@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -13,10 +14,11 @@ import safetensors.torch
 import torch
 from hypothesis import given, settings
 
-from minibert import BertConfig, BertForPreTraining, BertForTokenClassification
+from minibert import Bert, BertConfig, BertForPreTraining, BertForTokenClassification
 from minibert.commands import main
 from minibert.model import load, read_checkpoint
 from minibert.model.checkpoints import loading, weights
+from minibert.model.families import NETWORKS, RobertaConfig
 from minibert.study import figures
 from minibert.study.drawing import figure
 from minibert.study.verify.comparison import Comparison, compare
@@ -28,6 +30,7 @@ from tests.model.random_checkpoints import CLASSES, configs, inputs_for
 from tests.strategies import seeds
 
 transformers = pytest.importorskip("transformers")
+SIZES: dict[str, Any] = {"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
 CONFIG = BertConfig(
     vocab_size=40,
     hidden_size=8,
@@ -378,7 +381,7 @@ def test_newly_initialized_weights_are_not_compared(tmp_path: Path, capsys: pyte
     [
         (["--text", "w1", "--ids", "5"], "give only one"),
         (["--ids", "99"], "id 99 is outside the vocabulary of 40 pieces"),
-        (["--ids", *["5"] * 40], "40 tokens are more than max_position_embeddings 32"),
+        (["--ids", *["5"] * 40], "40 tokens, but at most 32 are allowed (max_position_embeddings is 32): give"),
         (["--reference", "nowhere"], "nowhere: reference file not found"),
         (["--save-reference", "x", "--json"], "--save-reference does not compare: leave out --json"),
         (["--attention-from", "my.py:f", "--attention", "fused"], "give only one"),
@@ -390,6 +393,28 @@ def test_a_usage_error_names_the_option(
 ) -> None:
     assert main(["verify", str(checkpoint), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_positions_for_padding_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """RoBERTa counts positions from its padding piece."""
+    config = RobertaConfig(**SIZES, max_position_embeddings=29, pad_token_id=5)
+    NETWORKS["RobertaModel"](config).save_pretrained(tmp_path)
+    assert main(["verify", str(tmp_path), "--ids", *["7"] * 24]) == 2
+    expected = "24 tokens, but at most 23 are allowed (max_position_embeddings is 29, 6 of them for padding): give a shorter"
+    assert expected in capsys.readouterr().err
+    assert main(["verify", str(tmp_path), "--ids", *["7"] * 23]) == 0
+
+
+@pytest.mark.parametrize("network", ["BertModel", "AlbertModel", "DistilBertModel"])
+def test_a_feed_forward_network_in_chunks_computes_the_same(
+    network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """transformers may compute a few tokens at a time to save memory. The stages are compared as a whole."""
+    made = Bert(BertConfig(**SIZES)) if network == "BertModel" else NETWORKS[network](NETWORKS[network].config_class(**SIZES))
+    made.save_pretrained(tmp_path)
+    changed = json.loads((tmp_path / "config.json").read_text()) | {"chunk_size_feed_forward": 4}
+    (tmp_path / "config.json").write_text(json.dumps(changed))
+    assert main(["verify", str(tmp_path), "--ids", *["5"] * 8]) == 0
 
 
 @pytest.mark.skipif("MINIBERT_DATA" not in os.environ, reason="set MINIBERT_DATA to the folder with models/")
