@@ -301,6 +301,8 @@ def test_places_of_sequences_are_computed_on_the_device(monkeypatch: pytest.Monk
     attend(*[query] * 3, *more)
     expected = [0, 2, 9, 11, 18] if ragged else [0, 9, 18]
     assert [each.tolist() for each in seen] == [expected] * 2
+    for place, name in ((torch, "tensor"), (torch, "as_tensor"), (Tensor, "new_tensor")):
+        monkeypatch.setattr(place, name, mock.Mock(side_effect=AssertionError("a tensor is made of numbers of the host")))
     with OnMeta():
         attend(*meta([query] * 3), *meta(more))
 

@@ -20,10 +20,14 @@ from minibert import (
     GPT2LMHeadModel,
     Transformer,
     TransformerConfig,
+    ViTConfig,
+    ViTForImageClassification,
     record,
 )
 from minibert.equations import IGNORE_INDEX
 from minibert.model.pretrained import PretrainedModel
+from minibert.model.t5 import T5ForConditionalGeneration
+from minibert.model.t5_config import T5Config
 from tests.model.random_checkpoints import CLASSES, inputs_for, labels_for
 
 pytestmark = pytest.mark.cuda
@@ -32,6 +36,11 @@ SIZES = {"vocab_size": 23, "hidden_size": 12, "num_attention_heads": 3, "interme
 BERT = BertConfig(**SIZES, num_hidden_layers=2, max_position_embeddings=8)
 GPT2 = GPT2Config(**SIZES, num_hidden_layers=2, max_position_embeddings=16)
 TRANSFORMER = TransformerConfig(**SIZES, encoder_layers=2, decoder_layers=2)
+T5 = T5Config(**SIZES | {"initializer_range": 1.0}, encoder_layers=2, decoder_layers=2)
+VIT = ViTConfig(
+    hidden_size=12, num_attention_heads=3, intermediate_size=20, num_hidden_layers=2, image_size=(4, 6), patch_size=2
+)
+CONFIGS = {GPT2LMHeadModel: GPT2, Transformer: TRANSFORMER, T5ForConditionalGeneration: T5, ViTForImageClassification: VIT}
 SOURCE = torch.tensor([[5, 6, 7, 8, 9], [5, 9, 4, 0, 0]])
 KEEP = SOURCE != 0
 
@@ -40,7 +49,10 @@ def inputs_of(architecture: type[PretrainedModel]) -> dict[str, Tensor]:
     """Ids with padding, and labels for every loss."""
     if architecture is GPT2LMHeadModel:
         return {"input_ids": SOURCE, "attention_mask": KEEP, "labels": SOURCE.masked_fill(~KEEP, IGNORE_INDEX)}
-    if architecture is Transformer:
+    if architecture is ViTForImageClassification:
+        pixels = torch.randn(2, 3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        return {"pixel_values": pixels, "labels": torch.tensor([0, 1])}
+    if architecture in (Transformer, T5ForConditionalGeneration):
         return {"input_ids": SOURCE, "attention_mask": KEEP, "labels": SOURCE.flip(0).masked_fill(~KEEP, IGNORE_INDEX)}
     inputs = inputs_for(BERT, seed=3)
     return inputs | labels_for(architecture, inputs["input_ids"])
@@ -49,8 +61,7 @@ def inputs_of(architecture: type[PretrainedModel]) -> dict[str, Tensor]:
 def random_model(architecture: type[PretrainedModel]) -> PretrainedModel:
     """A tiny model without dropout, in float64."""
     torch.manual_seed(0)
-    config = {GPT2LMHeadModel: GPT2, Transformer: TRANSFORMER}.get(architecture, BERT)
-    return architecture(config).double().eval()
+    return architecture(CONFIGS.get(architecture, BERT)).double().eval()
 
 
 def to(device: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -64,8 +75,8 @@ def values_and_gradients(model: nn.Module, inputs: dict[str, Tensor]) -> dict[st
     return outputs | {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
-@pytest.mark.parametrize("attention", ["explicit", "fused"])
-@pytest.mark.parametrize("architecture", [*CLASSES, GPT2LMHeadModel, Transformer])
+@pytest.mark.parametrize("attention", ["explicit", "fused", "auto"])
+@pytest.mark.parametrize("architecture", [*CLASSES, *CONFIGS])
 def test_values_and_gradients_equal_the_cpu(architecture: type[PretrainedModel], attention: str) -> None:
     """In float64, for every output and parameter, with padding and ignored labels."""
     on_cpu = random_model(architecture).set_attention(attention)
@@ -135,7 +146,7 @@ def errors_for_waiting() -> Iterator[None]:
         BertForSequenceClassification,
         BertForTokenClassification,
         BertForQuestionAnswering,
-        GPT2LMHeadModel,
+        *CONFIGS,
     ],
 )
 def test_forward_pass_never_waits_for_the_gpu(architecture: type[PretrainedModel], request: pytest.FixtureRequest) -> None:
