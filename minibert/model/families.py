@@ -70,6 +70,7 @@ class AlbertConfig(BertConfig):
     model_types = ("albert",)
     hub_names: ClassVar[Mapping[str, str]] = {"classifier_dropout": "classifier_dropout_prob"}
     supported: ClassVar[Mapping[str, object]] = {**BertConfig.supported, "inner_group_num": 1}
+    pair_task = "sop"
 
     vocab_size: int = 30000
     """Number of pieces."""

@@ -87,7 +87,7 @@ class NextSentenceHead(Linear):
     r"""The next-sentence head: from the pooled vector to the scores of "B is next" and "B is from another document".
 
     Steps:
-        logits (batch next_sentence): $$z = v W^\top + b$$ The scores of "B is next" and of "B is not next".
+        logits (batch next_sentence): $$z = v W^\top + b$$ The scores of the two classes of a sentence pair.
     """
 
     def __init__(self, config: BertConfig) -> None:

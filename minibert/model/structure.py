@@ -1,6 +1,6 @@
 """The structure of BERT that its relatives change. Each property has the value of BERT; other families override it."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class Structure:
@@ -12,6 +12,8 @@ class Structure:
     """True if there are segment embeddings."""
     has_pooler: ClassVar[bool] = True
     """True if the encoder has a pooler."""
+    pair_task: ClassVar[Literal["nsp", "sop"]] = "nsp"
+    """The task of the head for sentence pairs in the paper: next-sentence or sentence-order prediction."""
     classifier_act: ClassVar[str] = "tanh"
     """Activation function of the hidden layer of a classifier for sequences, where that is not the pooler."""
 

@@ -172,6 +172,7 @@ MEANINGS = {
     "counts_padding": "padding is counted in the positions",
     "has_segments": "segment embeddings",
     "has_pooler": "pooler",
+    "pair_task": "task of a head for sentence pairs: next sentence (nsp) or sentence order (sop)",
     "classifier_act": "activation function of the classifier's hidden layer, or of the pooler",
     "embedding_width": "width of the embeddings",
     "projects_embeddings": "a linear map after the embeddings",

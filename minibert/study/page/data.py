@@ -22,6 +22,7 @@ from minibert.study.stepthrough.ranking import predictions
 from minibert.study.stepthrough.step import Axis, Step, TextStep, Walk
 from minibert.study.stepthrough.symbols import parameter_letters
 from minibert.study.stepthrough.walk import NO_PAIR
+from minibert.text.examples import LABELS
 from minibert.trace import Leaf, Node, Operation
 
 SMALL, LARGE = 1_080_000, 4_800_000
@@ -126,7 +127,7 @@ class PageData:
         if shown or step.path in self.needed or is_attention_weights(step):
             self._add(step.path, step.output, self._rows(step), is_view=shown and _is_view(step.expression))
         expression = self._expression(step) if shown else None
-        group, name = group_and_name(step.path)
+        group, name = heading_of(step), group_and_name(step.path)[1]
         return {
             "path": step.path,
             "name": name,
@@ -342,7 +343,7 @@ class PageData:
             ]
             has_no_pair = prediction.step.explanation.endswith(NO_PAIR)
             label = "(the text has no sentence B)" if has_no_pair else printable(prediction.title)
-            yield {"step": path, "name": group_and_name(path)[0], "label": label, "best": best}
+            yield {"step": path, "name": heading_of(prediction.step), "label": label, "best": best}
 
 
 def is_attention_weights(step: Step) -> bool:
@@ -363,6 +364,12 @@ def group_and_name(path: str) -> tuple[str, str]:
     words = prefix.replace("layers", "layer").replace(".", " ").replace("_", " ")
     heading = words.upper() if len(words) <= 3 else words[0].upper() + words[1:]
     return heading, rest.replace(".", " ").replace("_", " ") or "output"
+
+
+def heading_of(step: Step) -> str:
+    """Return the heading under which a step is listed."""
+    is_order = bool(step.axes) and step.axes[-1].labels == LABELS["sop"][1]
+    return "SOP" if is_order else group_and_name(step.path)[0]
 
 
 def _constant_name(value: Tensor) -> str:

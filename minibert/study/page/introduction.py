@@ -12,6 +12,7 @@ from minibert.text.wordpiece_training import CONTINUATION_PREFIX
 
 MLM = "<b>MLM</b> predicts masked words: the score of each token of the vocabulary."
 NSP = "<b>NSP</b> predicts whether sentence B follows sentence A."
+SOP = "<b>SOP</b> predicts whether the sentences A and B are in order or swapped."
 PREDICTIONS: Mapping[str, str] = {
     "encoder": "This network has no head: its output is the vectors of the last layer.",
     "mlm": MLM,
@@ -100,7 +101,7 @@ def _prediction(network: Mapping[str, Any]) -> str:
     has_sigmoid = head == "replaced-tokens" or network["isMultiLabel"]
     function = "sigmoid function" if has_sigmoid else "softmax"
     score = f"The head gives each possible answer a score (<b>logit</b>), and the {function} makes a probability of it."
-    return f"{score} {PREDICTIONS[head]}"
+    return f"{score} {PREDICTIONS[head].replace(NSP, SOP) if network['pairTask'] == 'sop' else PREDICTIONS[head]}"
 
 
 def _pooler(network: Mapping[str, Any], tokenizer: Tokenizer) -> str:

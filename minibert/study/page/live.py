@@ -117,6 +117,7 @@ def network_json(model: PretrainedModel, tokenizer: Tokenizer) -> dict[str, Any]
         "activation": config.hidden_act,
         "mlmActivation": getattr(config, "mlm_act", None),
         "classifierActivation": getattr(config, "classifier_act", None),
+        "pairTask": getattr(config, "pair_task", None),
         "uncounted": None if getattr(config, "counts_padding", True) else config.pad_token_id,
         "eps": config.layer_norm_eps,
         "segments": getattr(config, "type_vocab_size", 0),

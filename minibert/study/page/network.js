@@ -9,6 +9,7 @@
  * @property {number[]} layers - For each layer, in the order in which they run, the number of the one whose weights it has.
  * @property {string} activation
  * @property {string} mlmActivation - That of the masked-LM head.
+ * @property {string | null} pairTask - That of the head for sentence pairs, "nsp" or "sop".
  * @property {string} classifierActivation - That of the hidden layer of a classifier.
  * @property {number | null} uncounted - The id of padding, if the positions do not count it.
  * @property {number} eps - Of layer normalization.

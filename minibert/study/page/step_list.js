@@ -6,6 +6,7 @@ const GROUP_TITLES = {
   NSP: "NSP: next-sentence prediction",
   Pooler: "Pooler: the vector of the whole text",
   Projection: "Projection to the width of the layers",
+  SOP: "SOP: sentence-order prediction",
   Replaced: "Replaced-token detection",
 };
 

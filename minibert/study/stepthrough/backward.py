@@ -41,7 +41,7 @@ def backward_walk(
 
     Args:
         model, tokenizer, text, pair: as in `walk`.
-        truth: the true word of each [MASK], then, for a pair, "B is next" or "B is not next"; for a classifier the
+        truth: the true word of each [MASK], then, for a pair, its class, such as "B is next"; for a classifier the
             true class, all true classes, or the true number; for a tagger the class of each token; for a question the answer.
             Default: the model's own prediction. Without a [MASK], each word is its own label. For GPT-2 and the 2017
             Transformer the labels are the next tokens.

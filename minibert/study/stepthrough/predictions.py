@@ -44,10 +44,11 @@ def add_token_class_predictions(recording: Recording, scores: str, positions: Se
 
 
 def add_next_sentence_prediction(recording: Recording, scores: str, positions: Sequence[int]) -> None:
-    r"""Record the probabilities of "B is next" and "B is not next".
+    r"""Record the probabilities of "B is next" and "B is not next", or of "in order" and "swapped".
 
     Steps:
-        probabilities (batch next_sentence): $$p = \mathrm{softmax}(z)$$ The probability that B follows A, and that it does not.
+        probabilities (batch next_sentence): $$p = \mathrm{softmax}(z)$$ The probability of each class of the
+            pair.
     """
     recording.add(f"{scores.removesuffix('logits')}probabilities", softmax(recording[scores]))
 

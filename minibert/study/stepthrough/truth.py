@@ -10,7 +10,7 @@ from torch import Tensor
 from minibert.equations import IGNORE_INDEX
 from minibert.study.fill_mask import piece_of
 from minibert.study.stepthrough.predictions import problem_type
-from minibert.study.stepthrough.walk import NEXT_SENTENCE, StepBuilder
+from minibert.study.stepthrough.walk import StepBuilder, pair_classes
 from minibert.text.tokenizer import MASK, UNK, special_token
 
 Labels = dict[str, Tensor]
@@ -109,12 +109,12 @@ def _token_classes(builder: StepBuilder, logits: Tensor, given: list[str]) -> La
 
 
 def _next_sentence(builder: StepBuilder, logits: Tensor, given: list[str]) -> Labels:
-    """The true label of next-sentence prediction. A network that also has another head has this loss for a pair only."""
+    """The true label of a sentence pair. A network that also has another head has this loss for a pair only."""
     parameters = inspect.signature(getattr(builder.model, "apply_head", builder.model.forward)).parameters
     name = "next_sentence_label" if "next_sentence_label" in parameters else "labels"
     if name != "labels" and 1 not in builder.source.segments:
         return {}
-    label = _place(given.pop(0), NEXT_SENTENCE) if given else int(logits.argmax())
+    label = _place(given.pop(0), pair_classes(builder.model.config)) if given else int(logits.argmax())
     return {name: torch.tensor([label])}
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -30,6 +31,7 @@ from minibert.study.stepthrough.step import Axis, Failure, Step, Walk, layer_of
 from minibert.study.stepthrough.symbols import INPUT, has_symbol, in_layer, with_input
 from minibert.study.stepthrough.text_steps import SOURCE, TARGET, text_steps
 from minibert.study.subject import model_input
+from minibert.text.examples import LABELS
 from minibert.text.tokenizer import MASK, special_token
 from minibert.trace import Leaf, Node, Operation, Origin, leaves
 
@@ -39,8 +41,8 @@ SCALE = r"\sqrt{d_k}"
 BIAS = r"(W\w*\^\\top) \+ b(_\w+)?$"
 """The end of the formula of a linear map."""
 NO_PAIR = "This text has no sentence B, so the numbers say nothing about it."
-NEXT_SENTENCE, ENDS = ("B is next", "B is not next"), ("start", "end")
-"""Labels of axes. In sentence-order prediction, B is not next if it comes before A."""
+ENDS = ("start", "end")
+"""Labels of the scores of an answer's first and last token."""
 
 
 @torch.no_grad()
@@ -254,10 +256,15 @@ class StepBuilder:
             case "classes":
                 return tuple(self.model.config.id2label.values()) if hasattr(self.model.config, "id2label") else None
             case "next_sentence":
-                return NEXT_SENTENCE
+                return pair_classes(self.model.config)
             case "ends":
                 return ENDS
         return None
+
+
+def pair_classes(config: Any) -> tuple[str, str]:
+    """Return the classes of the head for sentence pairs, in words: those of the task that the paper of the family has."""
+    return LABELS[config.pair_task][1]
 
 
 def traced_axes(node: Node, known: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from minibert import BertForPreTraining
 from minibert.model.gpt2 import GPT2Config, GPT2LMHeadModel
 from minibert.model.pretrained import PretrainedModel
+from minibert.study.page.data import heading_of
 from minibert.study.page.introduction import PREDICTIONS, introduction
 from minibert.study.page.live import HEADS, LIVE, live_page, network_json
 from minibert.study.page.page import RECORDED, step_through_page
@@ -19,7 +20,10 @@ from tests.study.page.test_live_families import unigram
 from tests.study.page.test_live_network import SMALL, TOKENIZER
 from tests.study.page.test_live_network import network as bert
 
-PARTS = {"segment", "causal mask", "pooler", "MLM", "NSP", "classifier", "span", "Replaced-token", "next token", "projection"}
+PARTS = {
+    *("segment", "causal mask", "pooler", "projection"),
+    *("MLM", "NSP", "SOP", "classifier", "span", "Replaced-token", "next token"),
+}
 BERT_NAMES = {"[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "##"}
 ROBERTA_NAMES = {"<s>", "</s>", "<mask>", "<pad>", "Ġ"}
 ALBERT_NAMES = {"[CLS]", "[SEP]", "[MASK]", "<unk>", "<pad>", "▁"}
@@ -44,7 +48,7 @@ WORDS = build_tokenizer(SPECIAL_TOKENS)
     [
         (bert(BertForPreTraining, SMALL), TOKENIZER, BERT_NAMES, {"segment", "pooler", "MLM", "NSP"}),
         (network("RobertaForMaskedLM"), build_byte_pair_tokenizer([]), ROBERTA_NAMES, {"segment", "MLM"}),
-        (network("AlbertForPreTraining"), unigram(), ALBERT_NAMES, {"segment", "pooler", "MLM", "NSP", "projection"}),
+        (network("AlbertForPreTraining"), unigram(), ALBERT_NAMES, {"segment", "pooler", "MLM", "SOP", "projection"}),
         (network("ElectraForPreTraining"), WORDS, BERT_NAMES, {"segment", "Replaced-token", "projection"}),
         (network("DistilBertForQuestionAnswering"), WORDS, BERT_NAMES, {"span"}),
         (gpt2(), build_byte_pair_tokenizer([], GPT2_TOKENS), GPT2_NAMES, {"causal mask", "next token"}),
@@ -55,6 +59,14 @@ def test_special_tokens_and_parts(model: PretrainedModel, tokenizer: Tokenizer, 
     text = text_of(model, tokenizer)
     assert {name for name in NAMES if name in text} == names
     assert {part for part in PARTS if part in text} == parts
+
+
+def test_the_head_for_pairs_is_listed_under_the_task_of_the_family() -> None:
+    tasks = {
+        heading_of(walk(model, tokenizer, "a cat", "a cat")["nsp.logits"])
+        for model, tokenizer in ((bert(BertForPreTraining, SMALL), TOKENIZER), (network("AlbertForPreTraining"), unigram()))
+    }
+    assert tasks == {"NSP", "SOP"}
 
 
 def test_shared_layers() -> None:

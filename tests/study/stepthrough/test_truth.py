@@ -15,7 +15,7 @@ from minibert import (
     Transformer,
 )
 from minibert.model.config import ModelConfig
-from minibert.model.families import NETWORKS, ElectraConfig
+from minibert.model.families import NETWORKS, AlbertConfig, ElectraConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.study.stepthrough.truth import labels
 from minibert.study.stepthrough.walk import StepBuilder
@@ -120,6 +120,23 @@ def test_the_next_sentence_counts_for_pairs() -> None:
     assert made(BertForPreTraining, config, axes) == {}
     assert made(BertForPreTraining, config, axes, "B is next", pair=PAIR) == {"next_sentence_label": [0]}
     assert made(BertForPreTraining, config, axes, pair=PAIR) == {"next_sentence_label": [1]}
+
+
+def test_the_true_order_of_a_pair() -> None:
+    """The classes of ALBERT are not those of BERT, and have the same numbers."""
+    config = AlbertConfig(
+        hidden_size=12,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=20,
+        embedding_size=6,
+        id2label={0: "a", 1: "b"},
+    )
+    axes, network = ("batch", "next_sentence"), NETWORKS["AlbertForPreTraining"]
+    assert made(network, config, axes, "A and B are in order", pair=PAIR) == {"next_sentence_label": [0]}
+    assert made(network, config, axes, "A and B are swapped", pair=PAIR) == {"next_sentence_label": [1]}
+    with pytest.raises(ValueError, match="choose one of A and B are in order, A and B are swapped"):
+        made(network, config, axes, "B is next", pair=PAIR)
 
 
 class TestNextTokens:

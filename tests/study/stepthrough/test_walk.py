@@ -29,6 +29,8 @@ from minibert import (
     record,
 )
 from minibert.model.config import POSITIONS
+from minibert.model.families import NETWORKS as RELATIVES
+from minibert.model.families import AlbertConfig
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.t5 import T5ForConditionalGeneration
 from minibert.model.t5_config import T5Config
@@ -235,6 +237,14 @@ def test_probabilities_of_heads_have_labels(kind: type[PretrainedModel], path: s
     assert torch.allclose(steps[path].output.sum(-1), torch.tensor(1.0))
     expected = labels or tuple(TOKENIZER.encode(TEXT, PAIR).tokens)
     assert steps[path].axes[-1].labels == expected
+
+
+def test_the_classes_of_a_pair_are_those_of_the_family() -> None:
+    """The head of ALBERT says whether A and B are in order. It is trained on the order of sentences."""
+    config = AlbertConfig(**SIZES, embedding_size=6)
+    steps = walk(random_network(RELATIVES["AlbertForPreTraining"], config, TOKENIZER), TOKENIZER, TEXT, PAIR)
+    assert steps["nsp.probabilities"].axes[-1].labels == ("A and B are in order", "A and B are swapped")
+    assert steps["nsp.logits"].axes[-1].labels == ("A and B are in order", "A and B are swapped")
 
 
 def test_masked_tokens_are_predicted() -> None:
