@@ -44,7 +44,10 @@ def run(options: Bench) -> int:
     from minibert.timing import matrix_product_peak
     from minibert.training.distributed import choose_device
 
-    device = torch.device(choose_device(options.device))
+    try:
+        device = torch.device(choose_device(options.device))
+    except ValueError as error:
+        raise UsageError(error) from error
     times = []
     with nullcontext(None) if options.json else progress("Measuring", len(DTYPES) * len(USES) * len(LENGTHS)) as advance:
         for each in measure_attention(device, options.tokens, options.rounds):

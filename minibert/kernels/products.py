@@ -35,14 +35,15 @@ def linear(
 ) -> Float[Tensor, "*batch features"]:
     """Compute x Wᵀ + b, as `nn.functional.linear` does."""
     # A program that asks for the number of tokens would be compiled anew for another one.
-    if isinstance(hidden, Tensor) and weight.shape[1] and not torch.compiler.is_compiling():
+    is_right = isinstance(hidden, Tensor) and hidden.shape[-1:] == weight.shape[1:] != (0,)
+    if is_right and not torch.compiler.is_compiling():
         tokens = hidden.numel() // weight.shape[1]
         if 0 < tokens <= FEW_TOKENS and weight.numel() >= LARGE and _has_fast_blocks(weight):
             return _linear_in_blocks(hidden, weight, bias)
         if tokens * weight.numel() >= MANY and all(each is None or _is_for_onednn(each) for each in (hidden, weight, bias)):
             product: Tensor = _Linear.apply(hidden.reshape(-1, weight.shape[1]), weight, bias)  # type: ignore[no-untyped-call]
             return product.view(*hidden.shape[:-1], len(weight))
-    return F.linear(hidden, weight, bias)  # its error for something else than a tensor says what was expected
+    return F.linear(hidden, weight, bias)  # its error for another type or width says what was expected
 
 
 def matrix_product(a: Float[Tensor, "rows inner"], b: Float[Tensor, "inner columns"]) -> Float[Tensor, "rows columns"]:

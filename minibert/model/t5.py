@@ -88,7 +88,7 @@ class T5ForConditionalGeneration(EncoderDecoder):
 
     Args:
         config: the sizes; of the first T5, or of T5 1.1 with gates and an output matrix of its own.
-        attention: "auto", "explicit", "fused", "triton" or a function; see `set_attention`.
+        attention: "auto", "explicit", "fused" or a function; see `set_attention`. "triton" is refused.
 
     Source: Raffel et al. 2020, section 2.1; the initial weights are those of the authors' code (Mesh TensorFlow).
     Differs: an output matrix of its own has the standard deviation 1/√d_model, so that the first scores are not large.

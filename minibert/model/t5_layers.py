@@ -90,6 +90,14 @@ class T5Attention(MultiHeadAttention):
         self.output = Linear(all_heads, width, bias=False)
         self.set_attention(attention)
 
+    def set_attention(self, attention: AttentionImplementation) -> None:
+        """Choose how attention is computed. Raises: ValueError for an unknown name, and for "triton"."""
+        if attention == "triton":
+            raise ValueError(
+                'attention="triton" computes no gradient of the numbers for distances that T5 learns: choose "auto" or "fused"'
+            )
+        super().set_attention(attention)
+
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | Sequences | None, relative_positions: RelativePositions
     ) -> Tensor:

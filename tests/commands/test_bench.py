@@ -53,6 +53,12 @@ def test_the_fastest_way_and_the_loss_of_the_choice() -> None:
     assert (times.fastest, times.loss) == ("unfused", 1.5)
 
 
+def test_cuda_without_a_gpu_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["bench", "--device", "cuda"]) == 2
+    assert "there is no CUDA device here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["--tokens", "--rounds"])
 def test_numbers_below_one_are_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", name, "0"]) == 2

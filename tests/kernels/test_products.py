@@ -35,6 +35,15 @@ def test_linear_equals_that_of_torch(seed: int, tokens: int, features: int, widt
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("tokens", [1, 4, 4096])
+def test_another_width_is_refused_with_the_error_of_torch(tokens: int) -> None:
+    """It says both shapes, also where the number of elements is that of other tokens."""
+    hidden, weight = torch.zeros(tokens, 256), torch.zeros(1024, 512)
+    with pytest.raises(RuntimeError, match=rf"mat1 and mat2.*\({tokens}x256 and 512x1024\)"):
+        products.linear(hidden, weight)
+
+
 @needs_onednn
 @settings(max_examples=30)
 @given(

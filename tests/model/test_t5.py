@@ -58,6 +58,16 @@ def random_model(seed: int = 0, network: type[T5ForConditionalGeneration] = T5Fo
     return model
 
 
+def test_triton_is_refused() -> None:
+    """It has no gradient for the learned numbers. The error comes before the first step."""
+    with pytest.raises(ValueError, match='"triton" computes no gradient of the numbers for distances that T5 learns'):
+        T5ForConditionalGeneration(T5Config(**SIZES), attention="triton")
+    model = random_model()
+    with pytest.raises(ValueError, match='choose "auto" or "fused"'):
+        model.set_attention("triton")
+    assert model.attention_in_use().startswith("fused")
+
+
 def load_theirs(folder: Path) -> nn.Module:
     """Load a checkpoint with the class of transformers that its config.json names."""
     architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
