@@ -1,4 +1,7 @@
-"""Text from files and users, made safe to print: tokens, file names, tensor names, column names, and the values of configs."""
+"""Text for messages.
+
+Text from files and users is made safe to print: tokens, file names, tensor names, column names, and the values of configs.
+"""
 
 import re
 
@@ -21,3 +24,13 @@ def printable(text: object, lines: bool = False) -> str:
     a\u001b[31m [b]
     """
     return UNSAFE.sub(lambda found: found[0] if lines and found[0] == "\n" else f"\\u{ord(found[0]):04x}", str(text))
+
+
+def with_article(name: str) -> str:
+    """Return the name of a network with its article.
+
+    >>> with_article("AlbertModel"), with_article("MT5ForConditionalGeneration"), with_article("GPT2LMHeadModel")
+    ('an AlbertModel', 'an MT5ForConditionalGeneration', 'a GPT2LMHeadModel')
+    """
+    starts_with_vowel = name.lower().startswith(("a", "e", "i", "o", "mt5"))  # the letter M is spoken "em"
+    return f"{'an' if starts_with_vowel else 'a'} {name}"

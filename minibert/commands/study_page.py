@@ -15,7 +15,7 @@ from minibert.files import write_atomically
 from minibert.model.bert import PretrainedBert
 from minibert.model.gpt2 import GPT2LMHeadModel
 from minibert.model.pretrained import PretrainedModel
-from minibert.printable import printable
+from minibert.printable import printable, with_article
 from minibert.study.page.live import STUDY_FILE, live_page
 from minibert.study.page.page import step_through_page
 from minibert.study.stepthrough.ranking import predictions
@@ -64,7 +64,9 @@ def write_live_page(
     Raises: ValueError for a network or a tokenizer that the page cannot compute, and for a page that is too large.
     """
     if not isinstance(model, PretrainedBert | GPT2LMHeadModel):
-        raise ValueError(f"a live page needs BERT, a relative of it or GPT-2, and this model is a {type(model).__name__}")
+        raise ValueError(
+            f"a live page needs BERT, a relative of it or GPT-2, and this model is {with_article(type(model).__name__)}"
+        )
     size = BYTES_PER_WEIGHT * sum(tensor.numel() for tensor in model.state_dict().values())
     page = ""
     if size <= max_size:

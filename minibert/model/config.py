@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from minibert.files import read_json, write_atomically
 from minibert.model.structure import Structure
+from minibert.printable import with_article
 
 ConfigT = TypeVar("ConfigT", bound="ModelConfig")
 ClassifierConfigT = TypeVar("ClassifierConfigT", bound="ClassifierConfig")
@@ -109,7 +110,7 @@ class ModelConfig:
 
     def with_labels(self: ConfigT, names: Sequence[str]) -> ConfigT:
         """Return the config of the same model with these classes. Raises: ValueError if it has no classification head."""
-        raise ValueError(f"labels: a {type(self).__name__.removesuffix('Config')} has no classification head")
+        raise ValueError(f"labels: {with_article(type(self).__name__.removesuffix('Config'))} has no classification head")
 
     @classmethod
     def of_size(cls: type[ConfigT], size: "BertConfig", **others: Any) -> ConfigT:

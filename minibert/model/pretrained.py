@@ -19,6 +19,7 @@ from minibert.model.config import ModelConfig, TextConfig
 from minibert.model.layers import LayerNorm
 from minibert.model.stacks import LayerStack
 from minibert.model.summary import network_html
+from minibert.printable import with_article
 
 if TYPE_CHECKING:
     from minibert.model.adapters.adapter import Adapter
@@ -104,7 +105,7 @@ class PretrainedModel(nn.Module):
     def text_config(self) -> TextConfig:
         """The config of a network whose input is token ids. Raises: ValueError for a network of something else."""
         if not isinstance(self.config, TextConfig):
-            raise ValueError(f"a {type(self).__name__} reads {', '.join(self.random_inputs() or ())}, not texts")
+            raise ValueError(f"{with_article(type(self).__name__)} reads {', '.join(self.random_inputs() or ())}, not texts")
         return self.config
 
     def random_inputs(self) -> dict[str, Tensor] | None:

@@ -8,6 +8,7 @@ from minibert.model import BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.model.electra import GENERATOR_FOLDER, ElectraWithGenerator
 from minibert.model.families import NETWORKS
 from minibert.model.pretrained import PretrainedModel
+from minibert.printable import with_article
 from minibert.text.examples import PretrainingBatch
 from minibert.text.from_options import NewTokenizer
 from minibert.text.options import ExampleConfig, PairTask
@@ -92,7 +93,7 @@ def complete(config: PretrainingConfig, model_type: str | None = None, source: s
     if model_type is not None:
         known = next((name for name in METHODS if name == model_type), None)
         if known is None:
-            raise ValueError(f"{source}: is a {model_type}; pretraining is for {', '.join(METHODS)}")
+            raise ValueError(f"{source}: is {with_article(model_type)}; pretraining is for {', '.join(METHODS)}")
         if config.family not in (None, known):
             raise ValueError(f"{source}: its family is {known}, not {config.family}; leave out --family")
         family = known
@@ -125,7 +126,7 @@ def for_whole_texts(config: PretrainingConfig, family: FamilyName, *used: str) -
         if getattr(examples, name) != getattr(defaults, name):
             option = name.replace("_", "-")
             raise ValueError(
-                f"--{option}: a {family} is trained on whole texts, without masks and sentence pairs; leave it out"
+                f"--{option}: {with_article(family)} is trained on whole texts, without masks and sentence pairs; leave it out"
             )
     check_fields(config, family)
     return replace(config, family=family)

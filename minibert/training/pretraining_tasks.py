@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from minibert.model.checkpoints.loading import read_checkpoint
+from minibert.printable import with_article
 from minibert.text.options import TextOptions, VocabularyOptions
 from minibert.training.next_token import NextTokenTask, prepare_next_token
 from minibert.training.options import PretrainingConfig
@@ -38,7 +39,7 @@ def prepare_task(
     if start_from is not None:
         family = read_checkpoint(start_source(directory, start_from)).model_type
         if family not in PREPARATIONS:
-            raise ValueError(f"{start_from}: is a {family}; pretraining is for {', '.join(PREPARATIONS)}")
+            raise ValueError(f"{start_from}: is {with_article(family)}; pretraining is for {', '.join(PREPARATIONS)}")
         if config.family not in (None, family):
             raise ValueError(f"{start_from}: its family is {family}, not {config.family}; leave out --family")
     return PREPARATIONS[family](text, vocabulary, config, directory, create_tokenizer, start_from)

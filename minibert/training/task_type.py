@@ -18,6 +18,7 @@ from minibert.model.checkpoints.loading import Checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.families import FAMILIES
 from minibert.model.heads import BertWithHead
+from minibert.printable import with_article
 from minibert.text.labeled.examples import Example, LabeledBatch
 from minibert.text.labeled.findings import Finding, LabeledData
 from minibert.text.labeled.options import LabeledSource, TableColumns
@@ -291,7 +292,7 @@ def bert_config(checkpoint: Checkpoint) -> BertConfig:
     config_class = checkpoint.networks[0].config_class
     if not issubclass(config_class, BertConfig):
         known = ", ".join(["BERT", *(family.title for family in FAMILIES.values())])
-        raise ValueError(f"{checkpoint.source}: is a {checkpoint.model_type}; the tasks are for {known}")
+        raise ValueError(f"{checkpoint.source}: is {with_article(checkpoint.model_type)}; the tasks are for {known}")
     return config_class.from_fields(checkpoint.config, checkpoint.config_file)
 
 

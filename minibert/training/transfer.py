@@ -13,6 +13,7 @@ from torch import nn
 from minibert.model.checkpoints.names import without_wrappers
 from minibert.model.modes import training_mode
 from minibert.model.pretrained import PretrainedModel
+from minibert.printable import with_article
 from minibert.training.transfer_options import TransferConfig
 
 EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
@@ -137,7 +138,9 @@ def reinitialize(model: PretrainedModel, layers: int) -> None:
         raise ValueError(f"cannot initialize the top {layers} layers again: the network has {depth}")
     chosen: list[Part] = [part for part in parts if part == POOLER or (isinstance(part, int) and part >= depth - layers)]
     if not chosen:
-        raise ValueError(f"a {type(model).__name__} has no pooler to initialize again: give a number of layers, at least 1")
+        raise ValueError(
+            f"{with_article(type(model).__name__)} has no pooler to initialize again: give a number of layers, at least 1"
+        )
     names = [name for part in chosen for name in parts[part]]
     model.initialize(*(model.get_submodule(module) for module in dict.fromkeys(name.rpartition(".")[0] for name in names)))
     model.initialized = tuple(dict.fromkeys([*model.initialized, *map(model.names.relative, names)]))

@@ -19,6 +19,7 @@ from minibert import BertConfig, load, record
 from minibert.equations import IGNORE_INDEX
 from minibert.model import read_checkpoint
 from minibert.model.bert import PretrainedBert
+from minibert.model.config import ModelConfig
 from minibert.model.families import FAMILIES, NETWORKS, AlbertConfig, DistilBertConfig, ElectraConfig, RobertaConfig
 from minibert.model.layers import EncoderLayer
 from minibert.model.stacks import LayerStack
@@ -273,6 +274,16 @@ def test_what_is_not_there_is_refused_by_name(family: str, field: str, value: ob
     (tmp_path / "config.json").write_text(json.dumps(config | {field: value}))
     with pytest.raises(ValueError, match=f"{field} {value!r} is not supported"):
         load(tmp_path)
+
+
+def test_a_message_has_the_article_of_the_family(tmp_path: Path) -> None:
+    network("ElectraForMaskedLM").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    with pytest.raises(ValueError, match="Is it an ElectraForMaskedLM with the sizes"):
+        load(tmp_path)
+    with pytest.raises(ValueError, match="an Albert has no classification head"):
+        ModelConfig.with_labels(small("albert"), ["good", "bad"])
 
 
 def test_other_families_are_refused_with_the_known_ones(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from minibert.model.checkpoints.names import shorten
 from minibert.model.config import ModelConfig
+from minibert.printable import with_article
 
 if TYPE_CHECKING:
     from minibert.model.checkpoints.loading import Checkpoint
@@ -45,7 +46,7 @@ def _hint(checkpoint: "Checkpoint", network: "type[PretrainedModel]") -> str:
     names = network.names
     if any(names.theirs(names.relative(name)) and not names.ours(name) for name in checkpoint.weights):
         return "Its tensors have the names of minibert's parameters: write it with `save_pretrained`"
-    return f"Is it a {network.architecture} with the sizes in config.json?"
+    return f"Is it {with_article(network.architecture)} with the sizes in config.json?"
 
 
 def check_parameters(

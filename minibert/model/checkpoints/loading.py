@@ -17,6 +17,7 @@ from minibert.model.checkpoints.differences import check_depth, check_parameters
 from minibert.model.checkpoints.names import shorten
 from minibert.model.checkpoints.registry import networks_of
 from minibert.model.checkpoints.weights import check_parameter, read_weights
+from minibert.printable import with_article
 
 if TYPE_CHECKING:
     from minibert.model.adapters.files import StoredAdapter
@@ -236,7 +237,7 @@ class Checkpoint:
             check_depth(self, network, found, stack, getattr(config, field))
         if labels is not None:
             if not network.has_classes:
-                raise ValueError(f"labels: a {network.__name__} has no classification head; leave labels out")
+                raise ValueError(f"labels: {with_article(network.__name__)} has no classification head; leave labels out")
             stored, config = config, config.with_labels(labels)
             found = _order_classes(found, network, stored, config)
         if adjust is not None:

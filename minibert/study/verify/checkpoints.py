@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from minibert.model.pretrained import PretrainedModel
+from minibert.printable import with_article
 from minibert.study.verify.comparison import TOLERANCES, difference
 from minibert.study.verify.diagnosis import Names
 
@@ -46,9 +47,9 @@ class CheckpointDifferences:
 def check_same_architecture(reference: PretrainedModel, ours: PretrainedModel, names: Names) -> None:
     """Raise ValueError unless two networks have the same architecture. Their heads and sizes may differ."""
     if type(reference.config) is not type(ours.config):
+        kinds = [with_article(type(model).__name__) for model in (ours, reference)]
         raise ValueError(
-            f"{names.ours} is a {type(ours).__name__} and {names.reference} a {type(reference).__name__}: "
-            "give two checkpoints of the same architecture"
+            f"{names.ours} is {kinds[0]} and {names.reference} {kinds[1]}: give two checkpoints of the same architecture"
         )
 
 

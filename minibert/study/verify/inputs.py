@@ -9,6 +9,7 @@ from torch import Tensor
 
 from minibert.model.config import TextConfig
 from minibert.model.pretrained import PretrainedModel
+from minibert.printable import with_article
 from minibert.text.tokenizer_loading import load_tokenizer
 
 Inputs = dict[str, Tensor]
@@ -44,9 +45,8 @@ def make_inputs(
     """
     if (random_inputs := model.random_inputs()) is not None:
         if text is not None or ids is not None:
-            raise ValueError(
-                f"{source}: a {type(model).__name__} reads {', '.join(random_inputs)}, not texts: leave out --text and --ids"
-            )
+            kind, names = with_article(type(model).__name__), ", ".join(random_inputs)
+            raise ValueError(f"{source}: {kind} reads {names}, not texts: leave out --text and --ids")
         return random_inputs
     configs = [model.text_config] if other is None else [model.text_config, other.text_config]
     vocab_size, positions = (min(getattr(each, name) for each in configs) for name in ("vocab_size", "max_tokens"))
