@@ -92,13 +92,15 @@ def masked_lm_loss(
 def next_sentence_loss(
     logits: Float[Tensor, "*batch 2"], labels: Int[Tensor, "*batch"], reduction: Reduction = "mean"
 ) -> Float[Tensor, ""]:
-    r"""Compute the loss of next-sentence prediction. Label 0: segment B follows A. Label 1: B is from another document.
+    r"""Compute the loss of a head for sentence pairs: of next-sentence prediction, or of sentence-order prediction.
+
+    Next sentence: label 0 if segment B follows A, 1 if B is from another document. Sentence order: label 0 if A and B are in
+    order, 1 if they are swapped. The formula is the same; the tasks differ in their pairs (`text.pairs.draw_pairs`).
 
     Eq: $$L_{\mathrm{NSP}} = -\frac{1}{N} \sum_{n=1}^{N} \log p(y_n \mid \mathrm{A}_n, \mathrm{B}_n)$$
-    Source: Devlin et al. 2019, section 3.1, task 2; the labels as in Google's code and in Hugging Face.
+    Source: Devlin et al. 2019, section 3.1, task 2 (next sentence); Lan et al. 2020, section 3.1 (ALBERT, sentence order); the
+        labels as in Google's code and in Hugging Face.
     Differs: an example with one segment is not a pair, so its label is `IGNORE_INDEX`. Without a pair the loss is 0.
-        Sentence-order prediction of ALBERT (Lan et al. 2020, section 3.1) has this loss too. Its label 1 means that A and B
-        are swapped.
     Tests: tests/equations/test_objectives.py::TestNextSentenceLoss
     Lesson: lessons/09_pretraining_objectives.py
 

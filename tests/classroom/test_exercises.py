@@ -48,6 +48,14 @@ NOT_ASKED = {
     ("next_sentence_loss", "softmax over the tokens"): "the second axis is that of the two classes",
     ("training_steps", "sum in place of separate losses"): "the losses are summed anyway",
     ("label_smoothing_loss", "mean of all losses with zeros"): "the sum of as many means is the sum",
+    **{
+        ("draw_pairs", name): "the pairs of the exercise are those of next-sentence prediction"
+        for name in (
+            "sentence-order labels swapped",
+            "segments always in order",
+            "segment of another document in place of the wrong order",
+        )
+    },
     ("add_and_norm", "eps of PyTorch"): "it gives its own eps to layer_norm",
 }
 """Entries of the catalogue that an exercise cannot show, and the reason."""

@@ -291,7 +291,7 @@ class TestNextSentenceLoss:
 
     @given(st.floats(1, 50))
     def test_known_pairs(self, confidence: float) -> None:
-        """The first logit is for "is next" (label 0), the second for "another document" (label 1)."""
+        """The first logit is for "is next" or "in order" (label 0), the second for "another document" or "swapped" (1)."""
         logits = torch.tensor([[confidence, -confidence], [-confidence, confidence]])
         assert next_sentence_loss(logits, torch.tensor([0, 1])) < math.log(2) / 2
         for label in (0, 1):  # each wrong prediction has the same loss: label 0 is not ignored

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.equations import IGNORE_INDEX
+from minibert.equations import IGNORE_INDEX, next_sentence_loss
 from minibert.text import pairs as pairs_module
 from minibert.text.options import ExampleConfig, PairTask
 from minibert.text.pairs import IN_ORDER, IS_NEXT, NOT_NEXT, SWAPPED, Pairs, draw_epoch, draw_pairs
@@ -78,6 +79,26 @@ class TestDrawPairs:
             (6, 10, 2, 5, NOT_NEXT),
             (10, 15, 15, 15, IGNORE_INDEX),
         }
+
+    def test_value_of_sentence_order(self) -> None:
+        """The two sentences of a document are a pair, as they are or exchanged. A single sentence is none."""
+        corpus = corpus_of([2, 3], [4])  # ids 0-1 | 2-4, separator 5; 6-9, separator 10
+        found = set()
+        for seed in range(30):
+            found |= set(rows(draw_pairs(corpus, 20, np.random.default_rng(seed), "sop", short_seq_probability=0.0)))
+        assert found == {(0, 2, 2, 5, IN_ORDER), (2, 5, 0, 2, SWAPPED), (6, 10, 10, 10, IGNORE_INDEX)}
+
+    def test_value_of_the_loss_of_both_tasks(self) -> None:
+        """The first score is that of "B follows A" (Devlin et al. 2019), or of "in order" (Lan et al. 2020).
+
+        A network that gives the true class of each pair the probability 0.9 has the loss -ln 0.9.
+        """
+        scores = torch.tensor([0.9, 0.1]).log()
+        for task in ("nsp", "sop"):
+            pairs = draw_pairs(corpus_of(*[[2, 3]] * 40), 20, np.random.default_rng(0), task, short_seq_probability=0.0)
+            follows = torch.from_numpy(pairs.a_end == pairs.b_start)
+            logits = torch.where(follows[:, None], scores, scores.flip(0))
+            assert math.isclose(next_sentence_loss(logits, torch.from_numpy(pairs.label)).item(), -math.log(0.9), rel_tol=1e-5)
 
     @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), seeds)
     def test_value_of_truncated_lengths(self, a_length: int, b_length: int, max_tokens: int, seed: int) -> None:

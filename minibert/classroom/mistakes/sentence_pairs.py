@@ -1,4 +1,4 @@
-"""Mistakes in drawing sentence pairs for next-sentence prediction."""
+"""Mistakes in drawing sentence pairs for next-sentence and sentence-order prediction."""
 
 from minibert.classroom.mistakes.mistake import Mistake
 from minibert.text.pairs import _draw_from_other_documents, _split_into_chunks, _truncate, draw_pairs
@@ -51,6 +51,33 @@ SENTENCE_PAIR_MISTAKES = [
         "A checkpoint from elsewhere predicts the opposite.",
         "code that calls the label is_next",
         message="You swapped the labels: 0 means that B follows A.",
+    ),
+    Mistake(
+        "sentence-order labels swapped",
+        draw_pairs,
+        (("swapped = chunks.label == SWAPPED", "swapped = chunks.label == IN_ORDER"),),
+        'Segments in order are labeled "swapped".',
+        "A checkpoint from elsewhere predicts the opposite.",
+        "code that calls the label is_in_order",
+        message="You swapped the labels of sentence order: 0 means that A and B are in order.",
+    ),
+    Mistake(
+        "segments always in order",
+        draw_pairs,
+        (("swapped = chunks.label == SWAPPED", "swapped = np.zeros(len(chunks.label), dtype=bool)"),),
+        "The label is drawn, but the segments are never exchanged.",
+        "There is nothing to learn.",
+        "learners",
+        message="You drew the label, but did not exchange the segments of a pair with label 1.",
+    ),
+    Mistake(
+        "segment of another document in place of the wrong order",
+        draw_pairs,
+        (('if task == "nsp":', 'if task != "none":'),),
+        "In sentence-order prediction, B with label 1 is from another document, as in next-sentence prediction.",
+        "The topic alone gives the label away, which is what ALBERT's task avoids.",
+        "learners who keep the pairs of BERT",
+        message="You drew B from another document. For sentence order, both segments are consecutive, and may be exchanged.",
     ),
     Mistake(
         "pairs not truncated",
