@@ -43,12 +43,14 @@ def shallow() -> BertForMaskedLM:
     return new_masked_lm(replace(short_config(), num_hidden_layers=1))
 
 
+WIDTHS = (64, 32, 16)
+"""Widths of narrow embeddings. The layers have width 128."""
 WAYS: dict[str, tuple[str, Callable[[], BertForMaskedLM]]] = {
     "nothing": ("masks-15", new_masked_lm),
     "attention": ("shared-attention", partial(shared, ATTENTION)),
     "feed-forward network": ("shared-feed-forward", partial(shared, FEED_FORWARD)),
     "all of a layer": ("shared-all", partial(shared, ATTENTION + FEED_FORWARD)),
-    "nothing, E = 16": ("narrow-16", partial(narrow, 16)),
+    **{f"nothing, E = {width}": (f"narrow-{width}", partial(narrow, width)) for width in WIDTHS},
     "nothing, but one layer": ("one-layer", shallow),
 }
 """Parts that the layers share. For each: the name of the trained networks, and a function that initializes one."""
@@ -69,13 +71,13 @@ def main() -> None:
         table.append(Row(setting, values))
 
     def draw(axes: Axes) -> None:
-        for row, form in zip(table, "osD^vx", strict=True):
+        for row, form in zip(table, "osD^v<>x", strict=True):
             count = int(str(row.setting["parameters"]).replace(",", "")) / 1e6
             losses = row.values["MLM loss"]
             axes.plot([count] * len(losses), losses, form, markersize=4, label=str(row.setting["shared by the layers"]))
         axes.set_xlabel("parameters, in millions")
         axes.set_ylabel("held-out MLM loss, nats")
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(frameon=False, fontsize=7, title="shared", title_fontsize=7)
 
     Result(
         "sharing",
@@ -93,12 +95,13 @@ def main() -> None:
 
 def finding(rows: list[Row]) -> str:
     """Compare with the network that shares nothing, and shared layers with a single one."""
-    whole, attention, feed_forward, everything, narrow_one, single = rows
+    whole, attention, feed_forward, everything, *narrow_ones, single = rows
     loss = partial(change, name="MLM loss")
     least = min(row.mean(ONLY) for row in rows)
+    narrow_losses = ", ".join(f"{loss(row, whole)} with E = {width}" for width, row in zip(WIDTHS, narrow_ones, strict=True))
     return (
         f"The loss changes by {loss(attention, whole)} with shared attention, by {loss(feed_forward, whole)} with shared "
-        f"feed-forward networks, by {loss(everything, whole)} with both, and by {loss(narrow_one, whole)} with E = 16. "
+        f"feed-forward networks, and by {loss(everything, whole)} with both. Narrow embeddings change it by {narrow_losses}. "
         f"Compared with one layer, two layers that share all parameters change it by {loss(everything, single)}. {STAR} "
         f"With [MASK] alone in the evaluation, the lowest loss is {least:.2f}."
     )
