@@ -29,7 +29,7 @@ def test_labeled_fraction() -> None:
 
 
 def test_too_few_labels_are_refused_with_the_options_that_help() -> None:
-    with pytest.raises(ValueError, match=r"only 4.0% .* label for --pairs nsp, .* --layout .* --max-length, or --pairs none"):
+    with pytest.raises(ValueError, match=r"only 4.0% .* label for --pairs nsp: .* --layout, .* --max-length, or --pairs none"):
         check_labels(0.04, CONFIG)
     check_labels(0.11, CONFIG)
     check_labels(0.0, ExampleConfig(pairs="none"))

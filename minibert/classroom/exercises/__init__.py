@@ -32,8 +32,8 @@ class ExerciseTable(dict[str, Exercise]):
 TOPICS = {
     "attention": ATTENTION_EXERCISES,
     "positions": POSITION_EXERCISES,
-    "layers": LAYER_EXERCISES,
-    "data": [*DATA_EXERCISES, *BYTE_PAIR_EXERCISES, *PATCH_EXERCISES],
+    "layers": [*LAYER_EXERCISES, *PATCH_EXERCISES],
+    "data": [*DATA_EXERCISES, *BYTE_PAIR_EXERCISES],
     "losses": [*OBJECTIVE_EXERCISES, *REPLACED_TOKEN_EXERCISES, *DISTILLATION_EXERCISES],
     "networks": NETWORK_EXERCISES,
     "optimization": OPTIMIZATION_EXERCISES,
