@@ -74,7 +74,7 @@ def test_each_task(capsys: pytest.CaptureFixture[str], task: str, file: str, tex
     assert re.fullmatch(text, content["text"])
     assert content["pair"] is None if pair is None else re.fullmatch(pair, content["pair"])
     assert content["start"].startswith(f"#step={step}&")
-    assert content["network"]["layers"] == 2
+    assert content["network"]["layers"] == [0, 1]
     assert ["Model", "out"] in content["facts"]
 
 

@@ -51,7 +51,7 @@ SHORTER = {
     "bench": ["--tokens", "64", "--rounds", "1"],
 }
 """Options that are added to long commands."""
-LONG = ("README", "classroom", "speed", "study", "transformer", "verify", "vit")
+LONG = ("README", "classroom", "gpt2", "pretraining", "speed", "study", "transformer", "verify", "vit")
 """Pages whose commands take seconds."""
 CONTINUES = {"recording": "start"}
 """Pages that use the variables of another one."""
