@@ -95,7 +95,7 @@ def next_sentence_loss(
     r"""Compute the loss of a head for sentence pairs: of next-sentence prediction, or of sentence-order prediction.
 
     Next sentence: label 0 if segment B follows A, 1 if B is from another document. Sentence order: label 0 if A and B are in
-    order, 1 if they are swapped. The formula is the same; the tasks differ in their pairs (`text.pairs.draw_pairs`).
+    order, 1 if they are swapped. The formula is the same; the tasks differ in their pairs (`draw_pairs`).
 
     Eq: $$L_{\mathrm{NSP}} = -\frac{1}{N} \sum_{n=1}^{N} \log p(y_n \mid \mathrm{A}_n, \mathrm{B}_n)$$
     Source: Devlin et al. 2019, section 3.1, task 2 (next sentence); Lan et al. 2020, section 3.1 (ALBERT, sentence order); the
