@@ -115,7 +115,8 @@ class ConllFile:
         for sentence, tags in zip(self.sentences, self.read.repaired, strict=True):
             for number, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
                 line = self.lines[number - 1]
-                if old != new:
+                # A line without a word is an error, and with another tag it may look like a comment.
+                if old != new and line.columns[self.word_column].strip(BLANKS):
                     line.columns[self.tag_column] = new
                     line.text = ("\t" if "\t" in line.text else " ").join(line.columns)
         return "".join(f"{line.text}\n" for line in self.lines if line.is_kept).encode()
