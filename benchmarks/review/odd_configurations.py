@@ -170,7 +170,7 @@ def bert_case(seed: int, family: str = "BERT") -> Case:
         fields = {FAMILIES[family].config_class.hub_names.get(name, name): value for name, value in fields.items()}
     mask = draw.mask(batch, tokens)
     inputs = {"input_ids": draw.integers(vocabulary, batch, tokens), **draw.mask_argument(mask)}
-    if family != "distilbert":
+    if network.config_class.has_segments:
         inputs |= draw.of({}, {"token_type_ids": draw.integers(segments, batch, tokens)})
     inputs |= draw.of({}, {"position_ids": draw.integers(fields["max_position_embeddings"], batch, tokens)})
     per_token = draw.labels(vocabulary, batch, tokens)
@@ -184,7 +184,7 @@ def bert_case(seed: int, family: str = "BERT") -> Case:
         "replaced-tokens": {"labels": draw.integers(2, batch, tokens).masked_fill(~mask, IGNORE_INDEX)},
     }
     case = Case(network, fields, inputs, labels.get(network.head, {}), std=draw.of(1e-3, 0.4, 0.4, 2.0), seed=seed)
-    if family == "albert":
+    if network.config_class.pair_task == "sop":
         case.their_labels["next_sentence_label"] = "sentence_order_label"
     return case
 

@@ -35,8 +35,8 @@ def linear(
 ) -> Float[Tensor, "*batch features"]:
     """Compute x Wᵀ + b, as `nn.functional.linear` does."""
     # A program that asks for the number of tokens would be compiled anew for another one.
-    is_right = isinstance(hidden, Tensor) and hidden.shape[-1:] == weight.shape[1:] != (0,)
-    if is_right and not torch.compiler.is_compiling():
+    fits = isinstance(hidden, Tensor) and hidden.shape[-1:] == weight.shape[1:] != (0,)
+    if fits and not torch.compiler.is_compiling():
         tokens = hidden.numel() // weight.shape[1]
         if 0 < tokens <= FEW_TOKENS and weight.numel() >= LARGE and _has_fast_blocks(weight):
             return _linear_in_blocks(hidden, weight, bias)

@@ -47,8 +47,7 @@ def add_next_sentence_prediction(recording: Recording, scores: str, positions: S
     r"""Record the probabilities of "B is next" and "B is not next", or of "in order" and "swapped".
 
     Steps:
-        probabilities (batch next_sentence): $$p = \mathrm{softmax}(z)$$ The probability of each class of the
-            pair.
+        probabilities (batch next_sentence): $$p = \mathrm{softmax}(z)$$ The probability of each class of the pair.
     """
     recording.add(f"{scores.removesuffix('logits')}probabilities", softmax(recording[scores]))
 

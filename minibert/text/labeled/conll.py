@@ -115,8 +115,7 @@ class ConllFile:
         for sentence, tags in zip(self.sentences, self.read.repaired, strict=True):
             for number, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
                 line = self.lines[number - 1]
-                # A line without a word is an error, and with another tag it may look like a comment.
-                if old != new and line.columns[self.word_column].strip(BLANKS):
+                if old != new:
                     line.columns[self.tag_column] = new
                     line.text = ("\t" if "\t" in line.text else " ").join(line.columns)
         return "".join(f"{line.text}\n" for line in self.lines if line.is_kept).encode()
@@ -272,16 +271,17 @@ class ConllFile:
 
     def _sentence(self, lines: list[Line]) -> RawSentence:
         """Take the words and tags from the columns."""
+        for line in lines:
+            if line.is_usable and not line.columns[self.word_column]:
+                self.log.error(line.number, "has an empty word")
+                line.is_usable = False  # with its tag repaired, the line could look like a comment
         usable = [line for line in lines if line.is_usable]
         words = [line.columns[self.word_column] for line in usable]
         for line, word in zip(usable, words, strict=True):
-            if not word:
-                self.log.error(line.number, "has an empty word")
-            elif " " in word.strip(BLANKS):
+            if " " in word.strip(BLANKS):
                 self.log.oddity(line.number, "has a word with a space in it")
         tags = [name_of(line.columns[self.tag_column], self.tag_names) for line in usable]
-        is_usable = all(words) and len(usable) == len(lines)
-        return RawSentence(words, tags, [line.number for line in usable], is_usable)
+        return RawSentence(words, tags, [line.number for line in usable], is_usable=len(usable) == len(lines))
 
 
 def has_conll_columns(path: Path) -> bool:
